@@ -1,0 +1,112 @@
+//! One typed error for the whole library; the command line turns it into text.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Everything that can go wrong in lopper.
+///
+/// Messages name the file, the tensor and both numbers (what was needed and what there was) wherever there are any.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused to read, write, create, rename or sync something.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was being done, as a verb: `read`, `write`, `create`, `rename`, `sync`.
+        action: &'static str,
+        /// The file or folder it was done to.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// A `.safetensors` file breaks the format.
+    #[error("{}: {problem}", .path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// Which rule of the format it breaks.
+        problem: crate::checkpoint::HeaderProblem,
+    },
+
+    /// An index or a folder of shards does not add up to a checkpoint.
+    #[error("{}: {problem}", .path.display())]
+    Checkpoint {
+        /// The index file or the folder.
+        path: PathBuf,
+        /// What does not add up.
+        problem: crate::checkpoint::CheckpointProblem,
+    },
+
+    /// The output may not be written where it was asked for.
+    #[error("will not write to {}: {reason}", .path.display())]
+    Output {
+        /// Where the output was to go.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
+
+    /// A pruning rule that cannot be carried out, or contradicts itself.
+    #[error("{0}")]
+    Rule(String),
+
+    /// No adapter at all, or none that was asked for.
+    #[error("{0}")]
+    Adapter(String),
+
+    /// A device lacks a limit or a feature that lopper needs.
+    #[error("{adapter}: {what} is {have}, lopper needs at least {need}")]
+    Limit {
+        /// The adapter's or the device's name.
+        adapter: String,
+        /// The limit, by wgpu's name.
+        what: &'static str,
+        /// What the device has.
+        have: u64,
+        /// What is needed.
+        need: u64,
+    },
+
+    /// A buffer or view handed to a kernel does not fit what the kernel was asked to do.
+    #[error("{what}: {problem}")]
+    View {
+        /// The binding or the argument.
+        what: &'static str,
+        /// Both numbers.
+        problem: String,
+    },
+
+    /// The GPU or its driver failed.
+    #[error("the GPU failed while {doing}: {message}")]
+    Gpu {
+        /// What was being done.
+        doing: &'static str,
+        /// What wgpu said.
+        message: String,
+    },
+
+    /// The memory budget is too small for even one chunk per slot.
+    #[error("a memory budget of {have} bytes is too small: at least {need} bytes are needed")]
+    Memory {
+        /// The budget that was given.
+        have: u64,
+        /// The smallest that works.
+        need: u64,
+    },
+
+    /// The caller asked the run to stop.
+    #[error("stopped before it was done; nothing was written under a final name")]
+    Cancelled,
+}
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// For `map_err` on file operations: what was being done, and to which path.
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.as_ref().to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+}
