@@ -1,0 +1,43 @@
+//! Tensors in safetensors files: read ranges of them, and write a copy of the same layout all at once or not at all.
+//!
+//! Guarantees:
+//!
+//! - Everything in a file is hostile until checked. [`Checkpoint::open`] reads headers and the index only; what it
+//!   returns has been checked in full, so no later arithmetic on shapes and ranges can overflow or leave a file.
+//! - Memory is a small multiple of the headers' sizes (measured: below twelve, on headers made to be costly), whatever
+//!   the tensors' sizes. No file is mapped: one that shrinks underneath gives an error, not a signal. At most 48 files
+//!   are held open for reading and 48 for writing.
+//! - The output has the input's shard names, tensor order and `__metadata__`; its headers, its index and every tensor
+//!   that is not written are the input's, byte for byte. That works because pruning changes no size.
+//! - Nothing exists under a final name before [`Output::commit`] has everything synced. Dropping an [`Output`] removes
+//!   all that it made.
+//!
+//! # What is stricter than the `safetensors` crate
+//!
+//! Whatever that crate (0.8) refuses is refused here. These, which it lets through, are refused too:
+//!
+//! - The same tensor name twice, or the same key twice in `__metadata__` or among an entry's unknown keys: there the last
+//!   one wins, elsewhere it may be the first, and two programs would see two different models in one file.
+//! - White space before the opening `{`: the format's text forbids it.
+//! - An entry written as an array, or a dtype as an object: accidents of its parser, and in no writer's output.
+//! - Dimensions whose product overflows but for a zero among them, such as `[0, 2⁴⁰, 2⁴⁰]`: a row would overflow.
+//!
+//! Like that crate, keys of an entry other than `dtype`, `shape` and `data_offsets` are ignored if they are valid JSON,
+//! and so is a `__metadata__` that is `null`.
+
+mod file;
+mod folder;
+mod header;
+mod index;
+mod json;
+mod open;
+mod output;
+mod pending;
+mod place;
+mod problem;
+mod read;
+
+pub use header::MAX_HEADER_BYTES;
+pub use output::{Committed, Output};
+pub use problem::{CheckpointProblem, HeaderProblem};
+pub use read::{Checkpoint, Shard, TensorInfo};

@@ -1,0 +1,140 @@
+//! A checked checkpoint, and positioned reads of its tensors.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::file::{self, Handles, Identity};
+use super::problem::{CheckpointProblem as Problem, quoted};
+use crate::{Error, Result};
+
+/// One tensor: what it is and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name, unique in the checkpoint.
+    pub name: String,
+    /// Its element type, as the file has it.
+    pub dtype: safetensors::Dtype,
+    /// Its dimensions; none for a scalar. The product of those that are not 0, times the type's bits, fits `u64`.
+    pub shape: Vec<u64>,
+    /// In which of [`Checkpoint::shards`] it lies.
+    pub shard: usize,
+    /// Its bytes in the shard's file, counted from the start of the file.
+    pub range: Range<u64>,
+}
+
+impl TensorInfo {
+    /// Its length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// One file of a checkpoint.
+#[derive(Debug)]
+pub struct Shard {
+    /// The file's name, without its folder.
+    pub name: String,
+    /// The file's length in bytes, header and all.
+    pub len: u64,
+    /// As the user would write it: for messages.
+    pub(super) path: PathBuf,
+    /// With all links followed: for opening.
+    pub(super) real: PathBuf,
+    pub(super) identity: Identity,
+}
+
+impl Shard {
+    /// The file's path: that of the input, or of the input's folder, and its name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A handle of its own, with its own position, on the very file that was checked.
+    pub(super) fn reopen(&self) -> Result<File> {
+        let file = File::open(&self.real).map_err(Error::io("open", &self.path))?;
+        let metadata = file.metadata().map_err(Error::io("read", &self.path))?;
+        if Identity::of(&metadata).differs(self.identity) {
+            return Err(Error::Checkpoint { path: self.path.clone(), problem: Problem::Replaced });
+        }
+        Ok(file)
+    }
+}
+
+/// A checkpoint whose headers and index have been checked in full. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Checkpoint(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) tensors: Vec<TensorInfo>,
+    pub(super) shards: Vec<Shard>,
+    pub(super) layout: Layout,
+    pub(super) handles: Handles,
+}
+
+/// What the output has to look like.
+#[derive(Debug)]
+pub(super) enum Layout {
+    /// One file, under this name.
+    File { name: OsString },
+    /// A folder: as it was given, with links followed, and the index if it has one.
+    Folder { given: PathBuf, real: PathBuf, index: Option<IndexFile> },
+}
+
+/// An index as it was read and checked, to be written again byte for byte.
+#[derive(Debug)]
+pub(super) struct IndexFile {
+    pub(super) name: OsString,
+    pub(super) bytes: Vec<u8>,
+    pub(super) identity: Identity,
+}
+
+impl Checkpoint {
+    /// Every tensor, in file order: shards by name, and inside a shard by where the data lies.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.0.tensors
+    }
+
+    /// Every shard, by name; one for a single file.
+    pub fn shards(&self) -> &[Shard] {
+        &self.0.shards
+    }
+
+    /// The length of all shards together, headers and all.
+    pub fn total_bytes(&self) -> u64 {
+        self.0.shards.iter().fold(0, |sum, shard| sum.saturating_add(shard.len))
+    }
+
+    /// Fills `buf` with the bytes of tensor number `tensor` from `offset` (counted from the tensor's start) on.
+    ///
+    /// May be called from several threads at once.
+    ///
+    /// # Errors [`Error::Checkpoint`] if the range leaves the tensor or the file was replaced, [`Error::Io`] if it
+    /// cannot be read or has become shorter.
+    pub fn read_at(&self, tensor: usize, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let (info, at) = self.locate(tensor, offset, buf.len() as u64)?;
+        let shard = &self.0.shards[info.shard];
+        let (file, _) = self.0.handles.get(info.shard, || shard.reopen())?;
+        let about = |e: io::Error| io::Error::new(e.kind(), format!("tensor {}: {e}", quoted(&info.name)));
+        file::read_exact_at(&file, buf, at).map_err(|e| Error::io("read", &shard.path)(about(e)))
+    }
+
+    /// The tensor, and where in its file byte `offset` of it lies, once `len` bytes are known to follow there.
+    pub(super) fn locate(&self, tensor: usize, offset: u64, len: u64) -> Result<(&TensorInfo, u64)> {
+        let count = self.0.tensors.len();
+        let Some(info) = self.0.tensors.get(tensor) else {
+            let path = self.0.shards.first().map(|s| s.path.clone()).unwrap_or_default();
+            return Err(Error::Checkpoint { path, problem: Problem::NoSuchTensor { index: tensor, count } });
+        };
+        if offset.checked_add(len).is_none_or(|end| end > info.bytes()) {
+            let tensor = info.name.clone();
+            let problem = Problem::OutOfTensor { tensor, len: info.bytes(), offset, wanted: len };
+            return Err(Error::Checkpoint { path: self.0.shards[info.shard].path.clone(), problem });
+        }
+        Ok((info, info.range.start + offset))
+    }
+}
