@@ -1,0 +1,177 @@
+// Prunes the k smallest of each row by itself: selection and mask in one kernel, one workgroup per row.
+//
+// Selection is a search by counting: each step compares the whole row (which stays in cache) with 8 pivots, in
+// registers and without atomics, and keeps the interval between two of them that holds the k-th smallest key. The first
+// pivots are spread over the interval that a sample of the matrix suggests, the following ones about the interpolated
+// rank, and evenly at every third step and where interpolation has little to go by: 3 steps for a typical row of 16-bit
+// weights, and never more than three times those of even ninefold division, whatever the values. Ends early when a pivot has exactly k keys below.
+// Bytes per weight: SIZE + 1/8 from memory, SIZE more per step from cache.
+
+override WORKGROUP: u32 = 64u; // a power of two, at most 128
+
+struct Rows {
+    k: u32,      // how many go in each row, at most cols
+    spread: u32, // keys by which rows may differ in scale: one binade
+    spare0: u32,
+    spare1: u32,
+}
+
+struct Window { low: u32, shift: u32, bins: u32, done: u32 }
+
+@group(0) @binding(3) var<uniform> rule: Rows;
+@group(0) @binding(4) var<storage, read> window: Window; // about the k-th smallest of the whole matrix
+@group(0) @binding(5) var<storage, read_write> mask: array<u32>;
+@group(0) @binding(6) var<storage, read_write> nonzero: array<atomic<u32>>; // [64][2] weights that are not zero: before, after
+
+const SEGMENT: u32 = 1024u; // groups of a row whose mask is settled at once
+
+// Keys below `low` go (there are `below` < k of them), at least k lie below `high`. Found when high = low + 1.
+struct Interval { low: u32, high: u32, below: u32, until: u32 }
+
+var<workgroup> totals: array<array<vec4u, 2>, 128>;
+var<workgroup> interval: Interval;
+var<workgroup> kept: array<u32, 1024>;
+var<workgroup> ties: array<u32, 1024>;
+var<workgroup> ranks: array<u32, 129>;
+
+fn pivot(start: u32, step: u32, j: u32, within: Interval) -> u32 {
+    return clamp(start + j * step, within.low + 1u, within.high - 1u);
+}
+
+// Weights of the row with keys of at least each of the 8 pivots, and all pairs of threads' sums folded into thread 0's.
+fn count_row(row: u32, local: u32, start: u32, step: u32, within: Interval) {
+    var c = vec4u(0u);
+    var d = vec4u(0u);
+    let p = vec4u(pivot(start, step, 0u, within), pivot(start, step, 1u, within),
+        pivot(start, step, 2u, within), pivot(start, step, 3u, within));
+    let q = vec4u(pivot(start, step, 4u, within), pivot(start, step, 5u, within),
+        pivot(start, step, 6u, within), pivot(start, step, 7u, within));
+    for (var w = local; w < view.groups_per_row; w += WORKGROUP) {
+        let group = load(start_in_row(row, w), count_in_row(w));
+        c += countOneBits(vec4u(at_least(group, p.x), at_least(group, p.y), at_least(group, p.z), at_least(group, p.w)));
+        d += countOneBits(vec4u(at_least(group, q.x), at_least(group, q.y), at_least(group, q.z), at_least(group, q.w)));
+    }
+    totals[local][0] = c;
+    totals[local][1] = d;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        if local < half {
+            totals[local][0] += totals[local + half][0];
+            totals[local][1] += totals[local + half][1];
+        }
+        workgroupBarrier();
+    }
+}
+
+// Narrows the interval by one pivot that has `below` keys below it.
+fn narrow(within: Interval, key: u32, below: u32) -> Interval {
+    if below == rule.k { return Interval(key - 1u, key, 0u, 0u); } // exactly those below go: no ties to split
+    if below < rule.k {
+        if key > within.low { return Interval(key, within.high, below, within.until); }
+    } else if key < within.high {
+        return Interval(within.low, key, within.below, below);
+    }
+    return within;
+}
+
+fn search(row: u32, local: u32) -> Interval {
+    if local == 0u { interval = Interval(0u, key_limit(), 0u, view.cols); }
+    var step_number = 0u;
+    loop {
+        let now = workgroupUniformLoad(&interval);
+        if now.high - now.low <= 1u { break; }
+        let width = now.high - now.low;
+        var step = max(width / 9u, 1u);
+        var start = now.low + step;
+        if step_number == 0u {
+            let low = max(window.low, rule.spread / 2u) - rule.spread / 2u;
+            let high = min(window.low + (window.bins << window.shift) + rule.spread / 2u, now.high);
+            step = max((high - low) / 8u, 1u);
+            start = low + step / 2u;
+        } else if width > 9u && now.until - now.below > 16u && step_number % 3u != 0u {
+            let share = f32(rule.k - now.below) / f32(now.until - now.below);
+            step = max(width / 64u, 1u);
+            let about = now.low + u32(f32(width) * share);
+            start = max(about, now.low + 4u * step) - 4u * step + step / 2u;
+        }
+        count_row(row, local, start, step, now);
+        if local == 0u {
+            var next = now;
+            for (var j = 0u; j < 8u; j++) {
+                let below = view.cols - totals[0][j / 4u][j % 4u];
+                next = narrow(next, pivot(start, step, j, now), below);
+                if below == rule.k { break; }
+            }
+            interval = next;
+        }
+        step_number += 1u;
+    }
+    return workgroupUniformLoad(&interval);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) id: vec3u,
+    @builtin(num_workgroups) ids: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear(id, ids);
+    if row >= view.rows { return; }
+    // Nothing below key 0 goes, everything below the limit does.
+    var cut = Interval(0u, 0u, 0u, 0u);
+    if rule.k > 0u { cut = search(row, local); }
+    // `until` = 0 says that keys below `high` go whole, without a quota among ties.
+    var go = rule.k - min(cut.below, rule.k);
+    if rule.k == 0u || cut.until == 0u { go = 0u; }
+    let whole = rule.k > 0u && cut.until == 0u;
+
+    var nonzero_before = 0u;
+    var nonzero_after = 0u;
+    for (var base = 0u; base < view.groups_per_row; base += SEGMENT) {
+        let length = min(SEGMENT, view.groups_per_row - base);
+        for (var w = local; w < length; w += WORKGROUP) {
+            let count = count_in_row(base + w);
+            let group = load(start_in_row(row, base + w), count);
+            let real = 0xffffffffu >> (32u - count);
+            let nonzero_bits = at_least(group, 1u);
+            nonzero_before += countOneBits(nonzero_bits);
+            if rule.k == 0u { nonzero_after += countOneBits(nonzero_bits); }
+            let above = in_order(at_least(group, select(cut.low + 1u, cut.high, whole || rule.k == 0u))) & real;
+            kept[w] = above;
+            ties[w] = select(in_order(at_least(group, cut.low)) & real & ~above, 0u, whole || rule.k == 0u);
+        }
+        workgroupBarrier();
+        // Each thread settles a stretch of words, knowing how many ties lie before it.
+        let per = (length + WORKGROUP - 1u) / WORKGROUP;
+        let begin = min(local * per, length);
+        let end = min(begin + per, length);
+        var mine = 0u;
+        for (var w = begin; w < end; w++) { mine += countOneBits(ties[w]); }
+        ranks[local] = mine;
+        workgroupBarrier();
+        if local == 0u {
+            var sum = 0u;
+            for (var t = 0u; t < WORKGROUP; t++) {
+                let here = ranks[t];
+                ranks[t] = sum;
+                sum += here;
+            }
+            ranks[128] = sum;
+        }
+        workgroupBarrier();
+        var left = go - min(go, ranks[local]);
+        for (var w = begin; w < end; w++) {
+            var stay = ties[w];
+            let here = countOneBits(stay);
+            if here <= left { stay = 0u; } else { for (var i = 0u; i < left; i++) { stay &= stay - 1u; } }
+            left -= min(left, here);
+            mask[row * view.groups_per_row + base + w] = kept[w] | stay;
+            // What stays is above the cut, or at it; only at a cut of 0 is that a zero.
+            if rule.k > 0u { nonzero_after += countOneBits(kept[w] | select(0u, stay, cut.low > 0u)); }
+        }
+        go -= min(go, ranks[128]);
+        workgroupBarrier();
+    }
+    atomicAdd(&nonzero[2u * (row % 64u)], nonzero_before);
+    atomicAdd(&nonzero[2u * (row % 64u) + 1u], nonzero_after);
+}

@@ -1,0 +1,125 @@
+// Finds the cut in the counts of `histogram.wgsl`: the key of the k-th smallest weight, and how many ties at it go.
+//
+// One workgroup. Sums the copies, scans the bins, and takes the one step that the counts allow:
+// - the cut's bin is one key wide: the cut is known;
+// - it is wider: the window becomes that bin, and the next round counts it finely;
+// - the cut lies outside the window: the window becomes that side, whole.
+// So a fixed number of rounds (two for 8- and 16-bit weights, three for 32-bit) always ends with the cut, without the
+// host reading anything back; rounds that are not needed return at once.
+
+override THREADS: u32 = 256u; // at most 256
+override CAPACITY: u32 = 16384u;
+override LIMIT: u32 = 0x80000000u; // one more than the largest key
+
+struct Window { low: u32, shift: u32, bins: u32, done: u32 }
+
+struct Quota {
+    weights: u32,  // in the whole matrix
+    k: u32,        // how many go; FIXED: all up to the key the window starts at
+    spare0: u32,
+    spare1: u32,
+}
+
+struct Cut {
+    key: u32,       // keys below it go, keys above it stay
+    ties: u32,      // keys equal to it
+    go: u32,        // those of them that go
+    zeros: u32,     // ±0 before
+    // What the chunks not yet masked still hold, for `settle.wgsl` to carry on: 64-bit numbers, low word first.
+    go_left: vec2u,
+    ties_left: vec2u,
+    weights_left: vec2u,
+    guess: u32,     // tile of the next chunk from which ties are expected to stay
+    spare: u32,
+}
+
+@group(0) @binding(0) var<uniform> quota: Quota;
+@group(0) @binding(1) var<storage, read_write> window: Window;
+@group(0) @binding(2) var<storage, read_write> counts: array<u32>; // left cleared
+@group(0) @binding(3) var<storage, read_write> cut: Cut;
+
+const FIXED: u32 = 0xffffffffu;
+const HEADS: u32 = 64u;
+const TILE: u32 = 2048u;
+
+var<workgroup> sums: array<u32, 256>;
+var<workgroup> heads: array<vec2u, 64>;
+var<workgroup> rule: Window; // as it was on entry
+
+fn copies(bins: u32) -> u32 { return clamp(CAPACITY / max(bins, 1u), 1u, HEADS); }
+
+fn bin(b: u32, bins: u32) -> u32 {
+    var sum = 0u;
+    for (var c = 0u; c < copies(bins); c++) { sum += counts[2u * HEADS + c * bins + b]; }
+    return sum;
+}
+
+fn narrow(low: u32, keys: u32) {
+    var shift = 0u;
+    while ((keys - 1u) >> shift) >= CAPACITY { shift += 1u; }
+    window = Window(low, shift, ((keys - 1u) >> shift) + 1u, 0u);
+}
+
+fn found(key: u32, ties: u32, go: u32, zeros: u32) {
+    // Ties are spread evenly if nothing is known of them, so the boundary is guessed at their share.
+    let boundary = f32(quota.weights) * (f32(go) / f32(max(ties, 1u)));
+    cut = Cut(key, ties, go, zeros, vec2u(go, 0u), vec2u(ties, 0u), vec2u(quota.weights, 0u), u32(boundary) / TILE, 0u);
+    window.done = 1u;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) local: u32) {
+    if local == 0u { rule = window; }
+    let now = workgroupUniformLoad(&rule);
+    if now.done != 0u { return; }
+
+    if local < HEADS { heads[local] = vec2u(counts[2u * local], counts[2u * local + 1u]); }
+    let per = (now.bins + THREADS - 1u) / THREADS;
+    let begin = min(local * per, now.bins);
+    let end = min(begin + per, now.bins);
+    var mine = 0u;
+    for (var b = begin; b < end; b++) { mine += bin(b, now.bins); }
+    sums[local] = mine;
+    workgroupBarrier();
+
+    var reached = 0u;
+    var nonzero = 0u;
+    for (var h = 0u; h < HEADS; h++) {
+        reached += heads[h].x;
+        nonzero += heads[h].y;
+    }
+    let zeros = quota.weights - nonzero;
+    // `reached` counts non-zero keys; a window that starts at 0 holds the zeros too, in its first bin.
+    let below = select(quota.weights - reached, 0u, now.low == 0u);
+    var before = below + select(0u, zeros, now.low == 0u && local > 0u);
+    var total = below + select(0u, zeros, now.low == 0u);
+    for (var t = 0u; t < THREADS; t++) {
+        if t < local { before += sums[t]; }
+        total += sums[t];
+    }
+    if quota.k == 0u {
+        if local == 0u { found(0u, zeros, 0u, zeros); }
+    } else if quota.k == FIXED {
+        if local == 0u { found(now.low, total - below, total - below, zeros); }
+    } else if quota.k <= below {
+        if local == 0u { narrow(0u, now.low); }
+    } else if quota.k > total {
+        let high = now.low + (now.bins << now.shift);
+        if local == 0u { narrow(high, LIMIT - high); }
+    } else {
+        for (var b = begin; b < end; b++) {
+            let here = bin(b, now.bins) + select(0u, zeros, now.low == 0u && b == 0u);
+            if before < quota.k && quota.k <= before + here {
+                let low = now.low + (b << now.shift);
+                if now.shift == 0u { found(low, here, quota.k - before, zeros); } else { narrow(low, 1u << now.shift); }
+            }
+            before += here;
+        }
+    }
+
+    // All counts have been read.
+    storageBarrier();
+    workgroupBarrier();
+    if local < 2u * HEADS { counts[local] = 0u; }
+    for (var i = local; i < copies(now.bins) * now.bins; i += THREADS) { counts[2u * HEADS + i] = 0u; }
+}

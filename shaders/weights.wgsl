@@ -1,0 +1,163 @@
+// Reads weights 32 at a time and compares their keys. Put in front of every kernel that reads weights.
+//
+// A key is a weight's bits without the sign (see `Dtype`), so only the size of an element matters here, and no float
+// support is needed. One thread takes one group of 32 weights of a row: one word of the mask. Keys of 16 and 8 bits
+// are compared two and four at a time inside a u32: with the sign bit of each lane set, subtracting a key from all
+// lanes cannot borrow across them, and leaves the sign bit set exactly where lane >= key.
+
+override SIZE: u32 = 4u;      // bytes per weight: 1, 2 or 4
+override ALIGNED: bool = true; // every row starts on 16 bytes
+override TAIL: bool = false;   // cols is not a multiple of 32: a row's last group is short
+override FLAT: bool = true;    // one row, or rows without gaps or tails between them: no division by groups_per_row
+
+struct View {
+    first: u32,          // element of the binding where row 0 starts
+    rows: u32,
+    cols: u32,           // weights per row
+    stride: u32,         // elements from one row to the next
+    groups_per_row: u32, // ceil(cols / 32)
+    groups: u32,         // rows * groups_per_row
+    span: u32,           // groups per workgroup, where a kernel shares them out
+    spare: u32,
+}
+
+@group(0) @binding(0) var<uniform> view: View;
+@group(0) @binding(1) var<storage, read> quads: array<vec4u>; // weights, 16 bytes at a time
+@group(0) @binding(2) var<storage, read> words: array<u32>;   // the same buffer, 4 bytes at a time
+
+// 32 weights in their memory order; signs cleared; 8, 4 or 2 of the quads are used for 4, 2 or 1 bytes per weight.
+struct Group { a: vec4u, b: vec4u, c: vec4u, d: vec4u, e: vec4u, f: vec4u, g: vec4u, h: vec4u }
+
+fn key_lanes() -> u32 {
+    return select(select(0x7f7f7f7fu, 0x7fff7fffu, SIZE == 2u), 0x7fffffffu, SIZE == 4u);
+}
+
+// All ones for the bytes of word `j` that belong to the first `count` weights.
+fn valid(j: u32, count: u32) -> u32 {
+    let bytes = count * SIZE;
+    let have = bytes - min(bytes, 4u * j);
+    return select((1u << (8u * (have & 3u))) - 1u, 0xffffffffu, have >= 4u);
+}
+
+fn unaligned_word(byte: u32) -> u32 {
+    let shift = (byte & 3u) * 8u;
+    let low = words[byte >> 2u] >> shift;
+    if shift == 0u { return low; }
+    return low | (words[(byte >> 2u) + 1u] << (32u - shift));
+}
+
+fn quad(first: u32, j: u32, count: u32) -> vec4u {
+    var q: vec4u;
+    if ALIGNED {
+        q = quads[first * SIZE / 16u + j];
+    } else {
+        let byte = first * SIZE + 16u * j;
+        q = vec4u(unaligned_word(byte), unaligned_word(byte + 4u), unaligned_word(byte + 8u), unaligned_word(byte + 12u));
+    }
+    q &= vec4u(key_lanes());
+    if TAIL {
+        let w = 4u * j;
+        q &= vec4u(valid(w, count), valid(w + 1u, count), valid(w + 2u, count), valid(w + 3u, count));
+    }
+    return q;
+}
+
+// Element of the binding where group `word` of row `row` starts.
+fn start_in_row(row: u32, word: u32) -> u32 { return view.first + row * view.stride + 32u * word; }
+
+// Weights in group `word` of any row: 32, or fewer in a row's last.
+fn count_in_row(word: u32) -> u32 {
+    if TAIL { return min(32u, view.cols - 32u * word); }
+    return 32u;
+}
+
+// The same for group `i` of the whole view, row by row.
+fn start_of(i: u32) -> u32 {
+    if FLAT { return view.first + 32u * i; }
+    return start_in_row(i / view.groups_per_row, i % view.groups_per_row);
+}
+
+fn count_of(i: u32) -> u32 {
+    if !TAIL { return 32u; }
+    if FLAT { return count_in_row(i); }
+    return count_in_row(i % view.groups_per_row);
+}
+
+// Keys past `count` read as 0, which no comparison with a key above 0 sees.
+fn load(first: u32, count: u32) -> Group {
+    var group: Group;
+    group.a = quad(first, 0u, count);
+    group.b = quad(first, 1u, count);
+    if SIZE > 1u {
+        group.c = quad(first, 2u, count);
+        group.d = quad(first, 3u, count);
+    }
+    if SIZE > 2u {
+        group.e = quad(first, 4u, count);
+        group.f = quad(first, 5u, count);
+        group.g = quad(first, 6u, count);
+        group.h = quad(first, 7u, count);
+    }
+    return group;
+}
+
+fn at_least_4(q: vec4u, key: u32) -> u32 {
+    let b = select(vec4u(0u), vec4u(1u, 2u, 4u, 8u), q >= vec4u(key));
+    return b.x | b.y | b.z | b.w;
+}
+
+fn at_least_lanes(q: vec4u, lanes: u32, key: u32) -> u32 {
+    let b = (((q | vec4u(lanes << (8u * SIZE - 1u))) - vec4u(key * lanes)) >> vec4u(8u * SIZE - 1u)) & vec4u(lanes);
+    return b.x | (b.y << 1u) | (b.z << 2u) | (b.w << 3u);
+}
+
+// One bit per weight whose key is at least `key` (0 to largest key + 1), in the order that is cheapest: see `in_order`.
+fn at_least(group: Group, key: u32) -> u32 {
+    if SIZE == 4u {
+        return at_least_4(group.a, key) | (at_least_4(group.b, key) << 4u)
+            | (at_least_4(group.c, key) << 8u) | (at_least_4(group.d, key) << 12u)
+            | (at_least_4(group.e, key) << 16u) | (at_least_4(group.f, key) << 20u)
+            | (at_least_4(group.g, key) << 24u) | (at_least_4(group.h, key) << 28u);
+    }
+    let lanes = select(0x01010101u, 0x00010001u, SIZE == 2u);
+    let low = at_least_lanes(group.a, lanes, key) | (at_least_lanes(group.b, lanes, key) << 4u);
+    if SIZE == 1u { return low; }
+    return low | (at_least_lanes(group.c, lanes, key) << 8u) | (at_least_lanes(group.d, lanes, key) << 12u);
+}
+
+fn spread(half: u32) -> u32 {
+    var x = half & 0xffffu;
+    x = (x | (x << 8u)) & 0x00ff00ffu;
+    x = (x | (x << 4u)) & 0x0f0f0f0fu;
+    x = (x | (x << 2u)) & 0x33333333u;
+    return (x | (x << 1u)) & 0x55555555u;
+}
+
+fn shuffle(bits: u32) -> u32 { return spread(bits) | (spread(bits >> 16u) << 1u); }
+
+// Bits of `at_least` in the order of the weights. Its bit number is (lane, word); a perfect shuffle moves the number's
+// top bit to the bottom, so one shuffle puts two lanes in place, and two put four.
+fn in_order(bits: u32) -> u32 {
+    if SIZE == 4u { return bits; }
+    if SIZE == 2u { return shuffle(bits); }
+    return shuffle(shuffle(bits));
+}
+
+// Which weight of the group bit `b` of `at_least` stands for.
+fn weight_of_bit(b: u32) -> u32 {
+    if SIZE == 4u { return b; }
+    if SIZE == 2u { return 2u * (b & 15u) + (b >> 4u); }
+    return 4u * (b & 7u) + (b >> 3u);
+}
+
+// Key of one weight, by its element number in the binding.
+fn key_at(element: u32) -> u32 {
+    let byte = element * SIZE;
+    return (words[byte >> 2u] >> (8u * (byte & 3u))) & (0xffffffffu >> (33u - 8u * SIZE));
+}
+
+// One more than the largest key.
+fn key_limit() -> u32 { return 1u << (8u * SIZE - 1u); }
+
+// Number of a workgroup in a grid folded to two dimensions.
+fn linear(workgroup: vec3u, count: vec3u) -> u32 { return workgroup.y * count.x + workgroup.x; }

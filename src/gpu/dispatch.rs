@@ -1,0 +1,59 @@
+//! All dispatch arithmetic: pure functions, no wgpu.
+
+/// Workgroups that one dimension of a dispatch may hold everywhere.
+pub const MAX_PER_DIMENSION: u32 = 65_535;
+
+/// Folds `workgroups` into a grid of two dimensions; kernels skip those past the end.
+pub fn grid(workgroups: u32) -> [u32; 2] {
+    if workgroups <= MAX_PER_DIMENSION {
+        return [workgroups, 1];
+    }
+    let rows = workgroups.div_ceil(MAX_PER_DIMENSION);
+    [workgroups.div_ceil(rows), rows]
+}
+
+/// How `items` are shared out: contiguous spans, one per workgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Items per workgroup, a multiple of the workgroup's threads.
+    pub span: u32,
+    /// Workgroups.
+    pub workgroups: u32,
+}
+
+/// Shares `items` among about `workgroups` workgroups of `threads` threads, each thread taking at least one item.
+pub fn share(items: u32, threads: u32, workgroups: u32) -> Share {
+    let span = items.div_ceil(workgroups.max(1)).next_multiple_of(threads).max(threads);
+    Share { span, workgroups: items.div_ceil(span) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_hold_all_workgroups_and_waste_less_than_a_row() {
+        for n in [0, 1, 65_535, 65_536, 65_537, 1 << 20, u32::MAX / 64, 1 << 31] {
+            let [x, y] = grid(n);
+            assert!(u64::from(x) * u64::from(y) >= u64::from(n));
+            assert!(u64::from(x) * u64::from(y) < u64::from(n) + u64::from(y.max(1)) + 1, "{n}: {x} x {y}");
+            assert!(x <= MAX_PER_DIMENSION, "{n}");
+        }
+    }
+
+    #[test]
+    fn shares_cover_every_item_once() {
+        for items in [1, 7, 8, 9, 255, 256, 257, 1 << 20, (1 << 26) + 3] {
+            for threads in [8, 64, 256] {
+                for workgroups in [1, 3, 1024] {
+                    let s = share(items, threads, workgroups);
+                    assert_eq!(s.span % threads, 0);
+                    assert!(s.workgroups <= workgroups.max(1));
+                    assert!(u64::from(s.workgroups) * u64::from(s.span) >= u64::from(items));
+                    assert!(u64::from(s.workgroups - 1) * u64::from(s.span) < u64::from(items));
+                }
+            }
+        }
+        assert_eq!(share(0, 8, 4).workgroups, 0);
+    }
+}

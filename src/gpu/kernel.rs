@@ -1,0 +1,114 @@
+//! A kernel is data: WGSL, a list of bindings, constants. Here is the only call of `create_compute_pipeline`.
+
+use super::dispatch::grid;
+
+/// How a kernel sees a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// A uniform buffer.
+    Uniform,
+    /// A storage buffer that is only read.
+    Read,
+    /// A storage buffer that is read and written.
+    ReadWrite,
+}
+
+/// What makes a kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct KernelSpec {
+    /// Label of its pipeline and passes.
+    pub label: &'static str,
+    /// WGSL source.
+    pub source: &'static str,
+    /// Entry point.
+    pub entry: &'static str,
+    /// `(binding number, kind)` in group 0.
+    pub bindings: &'static [(u32, Binding)],
+}
+
+/// A compiled kernel. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    spec: KernelSpec,
+    layout: wgpu::BindGroupLayout,
+    pipeline: wgpu::ComputePipeline,
+}
+
+impl Kernel {
+    /// Compiles a kernel with values for its `override` constants.
+    pub fn new(device: &wgpu::Device, spec: KernelSpec, constants: &[(&str, f64)]) -> Self {
+        let label = Some(spec.label);
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label,
+            source: wgpu::ShaderSource::Wgsl(spec.source.into()),
+        });
+        let entries: Vec<_> = spec
+            .bindings
+            .iter()
+            .map(|&(binding, kind)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: match kind {
+                        Binding::Uniform => wgpu::BufferBindingType::Uniform,
+                        Binding::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                        Binding::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                    },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(spec.entry),
+            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            cache: None,
+        });
+        Self { spec, layout, pipeline }
+    }
+
+    /// Records one dispatch of `workgroups` workgroups; `resources` are in the order of the spec's bindings.
+    pub fn dispatch(
+        &self,
+        device: &wgpu::Device,
+        pass: &mut wgpu::ComputePass<'_>,
+        resources: &[wgpu::BufferBinding<'_>],
+        workgroups: u32,
+    ) {
+        if workgroups == 0 {
+            return;
+        }
+        debug_assert_eq!(resources.len(), self.spec.bindings.len(), "{}", self.spec.label);
+        let entries: Vec<_> = self
+            .spec
+            .bindings
+            .iter()
+            .zip(resources)
+            .map(|(&(binding, _), buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(buffer.clone()),
+            })
+            .collect();
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.spec.label),
+            layout: &self.layout,
+            entries: &entries,
+        });
+        pass.push_debug_group(self.spec.label);
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        let [x, y] = grid(workgroups);
+        pass.dispatch_workgroups(x, y, 1);
+        pass.pop_debug_group();
+    }
+}

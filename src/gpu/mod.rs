@@ -1,0 +1,221 @@
+//! What lopper needs of a device, and the one place that builds pipelines.
+//!
+//! [`Gpu`] is a device opened by lopper itself, for the command line and for programs without one; everything below
+//! works with any `wgpu::Device` that passes [`check_limits`].
+
+mod adapter;
+pub mod dispatch;
+mod kernel;
+mod tuning;
+
+pub use adapter::{AdapterInfo, adapters};
+pub use kernel::{Binding, Kernel, KernelSpec};
+pub use tuning::Tuning;
+
+use std::sync::{Arc, OnceLock};
+
+use wgpu::util::DeviceExt;
+
+use crate::{Error, Result};
+
+/// The limits that lopper's kernels need, as `(wgpu's name, value)`: within wgpu's defaults, and far below what GPUs have. Bindings
+/// of 128 MiB and 16 KiB of workgroup memory are plenty.
+pub const REQUIRED: &[(&str, u64)] = &[
+    ("max_storage_buffers_per_shader_stage", 6),
+    ("max_uniform_buffers_per_shader_stage", 2),
+    ("max_bindings_per_bind_group", 8),
+    ("max_storage_buffer_binding_size", 1 << 24),
+    ("max_buffer_size", 1 << 24),
+    ("max_compute_workgroup_storage_size", 16 << 10),
+    ("max_compute_invocations_per_workgroup", 256),
+    ("max_compute_workgroup_size_x", 256),
+    ("max_compute_workgroups_per_dimension", 65_535),
+];
+
+/// The features that lopper uses where an adapter has them. It needs none.
+pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+
+/// The value of one of the [`REQUIRED`] limits.
+fn limit(limits: &wgpu::Limits, name: &str) -> u64 {
+    match name {
+        "max_storage_buffers_per_shader_stage" => limits.max_storage_buffers_per_shader_stage.into(),
+        "max_uniform_buffers_per_shader_stage" => limits.max_uniform_buffers_per_shader_stage.into(),
+        "max_bindings_per_bind_group" => limits.max_bindings_per_bind_group.into(),
+        "max_storage_buffer_binding_size" => limits.max_storage_buffer_binding_size,
+        "max_buffer_size" => limits.max_buffer_size,
+        "max_compute_workgroup_storage_size" => limits.max_compute_workgroup_storage_size.into(),
+        "max_compute_invocations_per_workgroup" => limits.max_compute_invocations_per_workgroup.into(),
+        "max_compute_workgroup_size_x" => limits.max_compute_workgroup_size_x.into(),
+        "max_compute_workgroups_per_dimension" => limits.max_compute_workgroups_per_dimension.into(),
+        other => unreachable!("{other} is not in REQUIRED"),
+    }
+}
+
+/// Checks that limits are enough for lopper's kernels; `who` is named in the error.
+///
+/// # Errors
+/// [`Error::Limit`] with the first limit that falls short, and both numbers.
+pub fn check_limits(who: &str, limits: &wgpu::Limits) -> Result<()> {
+    for &(what, need) in REQUIRED {
+        let have = limit(limits, what);
+        if have < need {
+            return Err(Error::Limit { adapter: who.into(), what, have, need });
+        }
+    }
+    Ok(())
+}
+
+/// A device opened by lopper, its queue, and what is known of its adapter. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: AdapterInfo,
+    tuning: Tuning,
+    /// The first error that no scope caught, and the reason why the device was lost.
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Gpu {
+    /// Opens an adapter: by its index in [`adapters`], by a part of its name or backend (`vulkan`, `nvidia`), or the
+    /// best there is.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] where none fits or several do, [`Error::Limit`] where it falls short of [`REQUIRED`].
+    pub async fn open(adapter: Option<&str>) -> Result<Self> {
+        let (adapter, info) = adapter::choose(adapter).await?;
+        check_limits(&info.name, &adapter.limits())?;
+        let features = adapter.features() & adapter::features_for(adapter.get_info().device_type);
+        Self::request(adapter, info, features).await
+    }
+
+    /// The same, as if the adapter could not map storage buffers: chunks are staged, as on a discrete GPU.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open`].
+    pub async fn open_staged(adapter: Option<&str>) -> Result<Self> {
+        let (adapter, info) = adapter::choose(adapter).await?;
+        check_limits(&info.name, &adapter.limits())?;
+        Self::request(adapter, info, wgpu::Features::empty()).await
+    }
+
+    async fn request(adapter: wgpu::Adapter, info: AdapterInfo, required_features: wgpu::Features) -> Result<Self> {
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("lopper"),
+            required_features,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|e| Error::Adapter(format!("cannot open {}: {e}", info.name)))?;
+        let failure = Arc::new(OnceLock::new());
+        let (errors, losses) = (failure.clone(), failure.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| drop(errors.set(error.to_string()))));
+        device.set_device_lost_callback(move |reason, message| {
+            // `Destroyed` is how a device ends that is dropped.
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                drop(losses.set(format!("the device was lost: {message}")));
+            }
+        });
+        let tuning = Tuning::for_kind(adapter.get_info().device_type);
+        Ok(Self { device, queue, info, tuning, failure })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// Its queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// Its adapter.
+    pub fn info(&self) -> &AdapterInfo {
+        &self.info
+    }
+
+    /// The kernels' knobs for this class of adapter.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    /// Whether the host can map the very buffers that kernels read, so that nothing needs to be uploaded.
+    pub fn maps_storage(&self) -> bool {
+        self.device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
+    }
+
+    /// The largest buffer a kernel can be bound to, in bytes: at most 2³¹ − 1 (wgpu#8105), rounded down to 256.
+    pub fn max_binding(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min((1 << 31) - 1) & !255
+    }
+
+    /// The first error that the device reported since it was opened.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] with wgpu's message.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(message) => Err(Error::Gpu { doing: "running kernels", message: message.clone() }),
+        }
+    }
+
+    /// Polls, or waits for a submission.
+    pub(crate) fn poll(&self, what: wgpu::PollType) -> Result<()> {
+        self.check()?;
+        match self.device.poll(what) {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => {
+                let message = "it did not finish within minutes; the driver hangs, or another program holds it".into();
+                Err(Error::Gpu { doing: "waiting for the GPU", message })
+            }
+            Err(error) => Err(Error::Gpu { doing: "waiting for the GPU", message: error.to_string() }),
+        }
+    }
+
+    pub(crate) fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+    }
+
+    /// A small storage buffer with these words.
+    pub(crate) fn buffer_with(&self, label: &str, words: &[u32]) -> wgpu::Buffer {
+        self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some(label),
+            contents: bytemuck::cast_slice(words),
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        })
+    }
+
+    /// A buffer's words, once everything submitted so far is done.
+    pub(crate) fn read_words(&self, buffer: &wgpu::Buffer) -> Result<Vec<u32>> {
+        let readback = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: buffer.size(),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.encoder("readback");
+        encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, buffer.size());
+        let submission_index = Some(self.queue.submit([encoder.finish()]));
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        readback.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
+        self.poll(wgpu::PollType::Wait { submission_index, timeout: Some(PATIENCE) })?;
+        let failed = |message: String| Error::Gpu { doing: "reading back", message };
+        loop {
+            match receiver.recv_timeout(std::time::Duration::from_millis(1)) {
+                Ok(result) => break result.map_err(|e| failed(e.to_string()))?,
+                Err(_) => self.poll(wgpu::PollType::Poll)?,
+            }
+        }
+        let mapped = readback.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&mapped))
+    }
+}
+
+/// How long the GPU may take over one submission before the run is given up.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);

@@ -1,0 +1,70 @@
+//! weights ─ histogram ─► counts. Twin: [`crate::reference::histogram`].
+
+use super::{Kernels, MatrixView};
+use crate::Result;
+use crate::gpu::{Binding, KernelSpec};
+use crate::reference::{Counts, Window};
+
+pub(super) const SPEC: KernelSpec = KernelSpec {
+    label: "histogram",
+    source: concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/histogram.wgsl")),
+    entry: "main",
+    bindings: &[
+        (0, Binding::Uniform),
+        (1, Binding::Read),
+        (2, Binding::Read),
+        (3, Binding::Read),
+        (4, Binding::ReadWrite),
+    ],
+};
+
+/// Copies of the counters; the heads (two words each) lie before the bins.
+pub const COUNT_HEADS: u32 = 64;
+
+/// Bytes of the buffer that a histogram counts into, for so many bins in all copies.
+pub const fn counts_bytes(capacity: u32) -> u64 {
+    4 * (2 * COUNT_HEADS as u64 + capacity as u64)
+}
+
+impl Kernels {
+    /// Records: adds the keys of a view to `counts` ([`counts_bytes`]), as `window` ([`super::WINDOW_BYTES`]) says;
+    /// nothing where the window says that the cut is known. At most 2³² − 1 weights between two clears.
+    ///
+    /// # Errors
+    /// [`crate::Error::View`] where the view is out of bounds.
+    pub fn histogram(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        view: &MatrixView<'_>,
+        window: &wgpu::Buffer,
+        counts: &wgpu::Buffer,
+    ) -> Result<()> {
+        view.check()?;
+        let tuning = self.tuning;
+        let constants = [("WORKGROUP", tuning.workgroup.into()), ("CAPACITY", tuning.capacity.into())];
+        let kernel = self.kernel(SPEC, view.variant(), &view.variant().constants(constants));
+        let share = view.share(tuning);
+        let uniform = self.uniform(&view.words(share.span));
+        let bindings = [
+            uniform.as_entire_buffer_binding(),
+            view.binding(),
+            view.binding(),
+            window.as_entire_buffer_binding(),
+            counts.as_entire_buffer_binding(),
+        ];
+        kernel.dispatch(&self.device, pass, &bindings, share.workgroups);
+        Ok(())
+    }
+}
+
+/// Sums the copies in a counts buffer that was read back.
+pub fn read_counts(words: &[u32], window: Window, capacity: u32, weights: u64) -> Counts {
+    let (heads, bins) = words.split_at(2 * COUNT_HEADS as usize);
+    let sum = |at: usize| heads.iter().skip(at).step_by(2).map(|&n| u64::from(n)).sum();
+    let copies = (capacity / window.bins.max(1)).clamp(1, COUNT_HEADS) as usize;
+    let mut counts = Counts { weights, nonzero: sum(1), reached: sum(0), bins: vec![0; window.bins as usize] };
+    for copy in bins.chunks_exact(window.bins.max(1) as usize).take(copies) {
+        counts.bins.iter_mut().zip(copy).for_each(|(sum, &n)| *sum += u64::from(n));
+    }
+    counts
+}

@@ -1,0 +1,138 @@
+//! The kernels, one module per shader, recording into the caller's compute pass.
+//!
+//! Nothing here submits, waits or reads back. [`Kernels`] builds pipelines when they are first used and keeps them; it
+//! can be shared between threads. Weights are seen through a [`MatrixView`], checked before anything is recorded.
+//!
+//! ```text
+//! weights ─ bracket ─► window ─ histogram ─► counts ─ threshold ─► cut ─ mask, settle ─► bits ─ apply ─► weights
+//!            (score: keys, for callers that rank themselves)         row: cut and mask of each row by itself
+//! ```
+
+mod apply;
+mod bracket;
+mod histogram;
+mod mask;
+mod row;
+mod score;
+mod settle;
+mod threshold;
+mod view;
+
+pub use bracket::{SamplePlan, WINDOW_BYTES};
+pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
+pub use mask::{mask_bytes, tiles_bytes};
+pub use row::RowRule;
+pub use settle::BOUNDARY_BYTES;
+pub use threshold::{CUT_BYTES, rounds, window_words};
+pub(crate) use threshold::{CutWords, cut_words};
+pub use view::MatrixView;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wgpu::util::DeviceExt;
+
+use crate::gpu::{Kernel, KernelSpec, Tuning};
+
+/// All shaders, for tests that parse and translate them: `(name, source, entry points)`.
+#[doc(hidden)]
+pub const SHADERS: &[(&str, &str, &[&str])] = &[
+    ("score", score::SPEC.source, &["main"]),
+    ("bracket", bracket::SAMPLE.source, &["sample", "place"]),
+    ("histogram", histogram::SPEC.source, &["main"]),
+    ("threshold", threshold::SPEC.source, &["main"]),
+    ("mask", mask::SPEC.source, &["main"]),
+    ("settle", settle::FIND.source, &["find", "settle", "split"]),
+    ("row", row::SPEC.source, &["main"]),
+    ("apply", apply::SPEC.source, &["main"]),
+];
+
+/// Host structs that WGSL shares, as `(struct, size, member offsets)`, for the test that compares layouts.
+#[doc(hidden)]
+pub fn layouts() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
+    vec![
+        view::ViewWords::layout(),
+        bracket::SampleWords::layout(),
+        bracket::WindowWords::layout(),
+        threshold::QuotaWords::layout(),
+        threshold::CutWords::layout(),
+        row::RowsWords::layout(),
+    ]
+}
+
+/// The member offsets of a struct that a shader shares, so that a test can hold both against each other.
+macro_rules! shared_layout {
+    ($host:ty, $wgsl:literal, [$($member:ident),* $(,)?]) => {
+        impl $host {
+            pub(super) fn layout() -> (&'static str, usize, Vec<(&'static str, usize)>) {
+                let members = vec![$((stringify!($member), std::mem::offset_of!($host, $member))),*];
+                ($wgsl, size_of::<$host>(), members)
+            }
+        }
+    };
+}
+pub(crate) use shared_layout;
+
+/// The pipelines of one device, built when first used. Cheap to clone; clones share them.
+#[derive(Debug, Clone)]
+pub struct Kernels {
+    device: wgpu::Device,
+    tuning: Tuning,
+    cache: Arc<Mutex<Cache>>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    pipelines: HashMap<(&'static str, view::Variant), Kernel>,
+    uniforms: HashMap<Vec<u8>, wgpu::Buffer>,
+}
+
+/// Uniform buffers kept for parameters that come again, as those of equally shaped layers do.
+const UNIFORMS_KEPT: usize = 512;
+
+impl Kernels {
+    /// Kernels for a device, with the knobs of its class of adapter.
+    pub fn new(device: &wgpu::Device, tuning: Tuning) -> Self {
+        Self { device: device.clone(), tuning, cache: Arc::default() }
+    }
+
+    /// The knobs.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        // A poisoned cache is still whole: entries are inserted in one step.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The kernel for this kind of view, compiled at its first use. `extra` are constants besides the variant's; they
+    /// must depend on nothing but the tuning and the variant.
+    fn kernel(&self, spec: KernelSpec, variant: view::Variant, extra: &[(&str, f64)]) -> Kernel {
+        if let Some(kernel) = self.cache().pipelines.get(&(spec.label, variant)) {
+            return kernel.clone();
+        }
+        // Compiled outside the lock: two threads may do the same work once, none waits for another's.
+        let kernel = Kernel::new(&self.device, spec, extra);
+        self.cache().pipelines.entry((spec.label, variant)).or_insert(kernel).clone()
+    }
+
+    /// A uniform buffer with these contents; the same buffer for the same contents.
+    fn uniform<T: bytemuck::Pod>(&self, words: &T) -> wgpu::Buffer {
+        let contents = bytemuck::bytes_of(words);
+        let mut cache = self.cache();
+        if let Some(buffer) = cache.uniforms.get(contents) {
+            return buffer.clone();
+        }
+        if cache.uniforms.len() >= UNIFORMS_KEPT {
+            cache.uniforms.clear();
+        }
+        let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some("lopper uniform"),
+            contents,
+            usage: wgpu::BufferUsages::UNIFORM,
+        });
+        cache.uniforms.insert(contents.to_vec(), buffer.clone());
+        buffer
+    }
+}

@@ -1,0 +1,118 @@
+//! counts ─ threshold ─► cut. Twin: [`crate::reference::threshold`].
+
+use super::Kernels;
+use super::bracket::WindowWords;
+use super::view::Variant;
+use crate::Dtype;
+use crate::gpu::{Binding, KernelSpec};
+use crate::reference::{Cut, Quota, Window};
+
+pub(super) const SPEC: KernelSpec = KernelSpec {
+    label: "threshold",
+    source: include_str!("../../shaders/threshold.wgsl"),
+    entry: "main",
+    bindings: &[(0, Binding::Uniform), (1, Binding::ReadWrite), (2, Binding::ReadWrite), (3, Binding::ReadWrite)],
+};
+
+/// Bytes of the buffer that holds a cut.
+pub const CUT_BYTES: u64 = size_of::<CutWords>() as u64;
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(super) struct QuotaWords {
+    weights: u32,
+    k: u32,
+    spare0: u32,
+    spare1: u32,
+}
+super::shared_layout!(QuotaWords, "Quota", [weights, k, spare0, spare1]);
+
+/// A cut as shaders see it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct CutWords {
+    pub key: u32,
+    pub ties: u32,
+    pub go: u32,
+    pub zeros: u32,
+    go_left: [u32; 2],
+    ties_left: [u32; 2],
+    weights_left: [u32; 2],
+    guess: u32,
+    spare: u32,
+}
+super::shared_layout!(CutWords, "Cut", [key, ties, go, zeros, go_left, ties_left, weights_left, guess, spare]);
+
+impl CutWords {
+    /// Ties in the chunks not yet masked, and how many of them still go.
+    pub(crate) fn left(&self) -> (u64, u64) {
+        let number = |[low, high]: [u32; 2]| u64::from(low) | u64::from(high) << 32;
+        (number(self.ties_left), number(self.go_left))
+    }
+}
+
+/// The words of a cut that the host found, for a set of `weights` weights that are masked chunk by chunk.
+pub(crate) fn cut_words(cut: Cut, weights: u64) -> CutWords {
+    let pair = |n: u64| [n as u32, (n >> 32) as u32];
+    let share = cut.go as f64 / cut.ties.max(1) as f64;
+    let guess = share * weights as f64 / f64::from(crate::reference::TILE_WEIGHTS);
+    CutWords {
+        key: cut.key,
+        ties: u32::try_from(cut.ties).unwrap_or(u32::MAX),
+        go: u32::try_from(cut.go).unwrap_or(u32::MAX),
+        zeros: u32::try_from(cut.zeros).unwrap_or(u32::MAX),
+        go_left: pair(cut.go),
+        ties_left: pair(cut.ties),
+        weights_left: pair(weights),
+        // A guess past the end of any chunk: `mask.wgsl` multiplies it by 64.
+        guess: guess.min(f64::from(u32::MAX / 64)) as u32,
+        spare: 0,
+    }
+}
+
+/// The words of a window, to be written into its buffer.
+pub fn window_words(window: Window) -> [u32; 4] {
+    bytemuck::cast(WindowWords { low: window.low, shift: window.shift, bins: window.bins, done: 0 })
+}
+
+/// Rounds of histogram and threshold after which the cut is known, whatever the weights, if the first window may have
+/// missed it: that one, and as many as halve the remaining keys down to one, `capacity` at a time.
+pub fn rounds(dtype: Dtype, capacity: u32) -> u32 {
+    let key_bits = 8 * dtype.size() as u32 - 1;
+    1 + key_bits.div_ceil(capacity.ilog2())
+}
+
+impl Kernels {
+    /// Records: one step from `counts` to the cut of a matrix of `weights` weights. Writes `cut` ([`CUT_BYTES`]) and
+    /// marks `window` done when it is found, else moves the window; clears the counts. Nothing happens once it is done.
+    pub fn threshold(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        dtype: Dtype,
+        weights: u32,
+        quota: Quota,
+        window: &wgpu::Buffer,
+        counts: &wgpu::Buffer,
+        cut: &wgpu::Buffer,
+    ) {
+        let variant = Variant { size: dtype.size() as u32, ..Variant::NONE };
+        let constants = [
+            ("THREADS", 256.0),
+            ("CAPACITY", self.tuning.capacity.into()),
+            ("LIMIT", f64::from(dtype.max_key()) + 1.0),
+        ];
+        let kernel = self.kernel(SPEC, variant, &constants);
+        let k = match quota {
+            Quota::Count(k) => u32::try_from(k).unwrap_or(weights).min(weights),
+            Quota::UpTo(_) => u32::MAX,
+        };
+        let uniform = self.uniform(&QuotaWords { weights, k, spare0: 0, spare1: 0 });
+        let bindings = [
+            uniform.as_entire_buffer_binding(),
+            window.as_entire_buffer_binding(),
+            counts.as_entire_buffer_binding(),
+            cut.as_entire_buffer_binding(),
+        ];
+        kernel.dispatch(&self.device, pass, &bindings, 1);
+    }
+}

@@ -1,0 +1,53 @@
+//! The CPU twin of every kernel: plain loops that say what the kernels must compute.
+//!
+//! Each module bears the name of the shader it specifies, and results match to the bit. The scheduler also runs
+//! [`threshold`] itself, where counts of many chunks come together on the host.
+
+mod apply;
+mod bracket;
+mod histogram;
+mod mask;
+mod row;
+mod score;
+mod threshold;
+
+pub use apply::apply;
+pub use bracket::bracket;
+pub use histogram::{Counts, Window, histogram};
+pub use mask::{TILE_WEIGHTS, mask};
+pub use row::row;
+pub use score::score;
+pub use threshold::{Cut, Quota, Step, threshold};
+
+use crate::{Dtype, Shape};
+
+/// Weights in memory: `rows` rows of `cols` weights, `stride` elements from one row's start to the next, little-endian.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    /// Element type.
+    pub dtype: Dtype,
+    /// Rows and columns.
+    pub shape: Shape,
+    /// Elements from the start of one row to the start of the next; at least `cols`.
+    pub stride: usize,
+    /// The bytes, from the first weight of row 0 on.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Matrix<'a> {
+    /// A matrix without gaps between its rows.
+    pub fn dense(dtype: Dtype, shape: Shape, bytes: &'a [u8]) -> Self {
+        Self { dtype, shape, stride: shape.cols as usize, bytes }
+    }
+
+    /// All keys, row by row.
+    pub fn keys(self) -> impl Iterator<Item = u32> + 'a {
+        (0..self.shape.rows as usize).flat_map(move |r| self.row_keys(r))
+    }
+
+    /// The keys of one row.
+    pub fn row_keys(self, row: usize) -> impl Iterator<Item = u32> + 'a {
+        let start = row * self.stride;
+        (start..start + self.shape.cols as usize).map(move |i| self.dtype.key(self.bytes, i))
+    }
+}
