@@ -1,0 +1,176 @@
+//! How memory becomes slots, and matrices become chunks: pure arithmetic.
+
+use super::Job;
+use crate::reference::TILE_WEIGHTS;
+use crate::{Error, Result};
+
+/// The ring's dimensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Slots at most.
+    pub slots: usize,
+    /// Bytes of weights per slot, a multiple of [`ALIGN`].
+    pub chunk: u64,
+    /// Bytes of mask per slot.
+    pub mask: u64,
+    /// Bytes of tie counts per slot.
+    pub tiles: u64,
+}
+
+/// Chunks are multiples of this: a tile of the widest type, and every alignment wgpu asks for.
+pub const ALIGN: u64 = 4 * TILE_WEIGHTS as u64;
+
+/// As many slots are made where memory allows: enough that reading, GPU and writing are all busy while a large matrix
+/// holds most of them.
+const SLOTS: u64 = 16;
+
+/// The largest chunk: more gains nothing, and makes pipelining coarser.
+const LARGEST: u64 = 64 << 20;
+
+/// The smallest chunk and the fewest slots that work.
+const SMALLEST: u64 = ALIGN;
+const FEWEST: u64 = 4;
+
+impl Budget {
+    /// Splits `memory` bytes into slots. `direct` slots hold weights once, staged ones three times.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where not even the fewest slots of the smallest chunks fit.
+    pub fn new(memory: u64, direct: bool, max_binding: u64) -> Result<Self> {
+        // For a slot, in units of ALIGN / 256: weights, masks (1/8 of the bytes, for 8-bit weights), ties per tile.
+        let cost = |chunk: u64| {
+            let (weights, masks) = if direct { (1, 1) } else { (3, 2) };
+            weights * chunk + masks * chunk / 8 + chunk / 256 + 4096
+        };
+        let largest = LARGEST.min(max_binding) / ALIGN * ALIGN;
+        let mut slots = SLOTS;
+        loop {
+            // cost() is at most 3.3 chunks and 4 KiB; the rest of the search is exact.
+            let mut chunk = (memory / slots / ALIGN * ALIGN).min(largest);
+            while chunk > SMALLEST && slots * cost(chunk) > memory {
+                chunk -= ALIGN.max(chunk / 64 / ALIGN * ALIGN);
+            }
+            if chunk >= SMALLEST && slots * cost(chunk) <= memory {
+                return Ok(Self { slots: slots as usize, chunk, mask: chunk / 8 + 64, tiles: chunk / 512 + 64 });
+            }
+            if slots == FEWEST {
+                return Err(Error::Memory { have: memory, need: FEWEST * cost(SMALLEST) });
+            }
+            slots -= 1;
+        }
+    }
+
+    /// Whether a matrix of so many chunks stays in the slots from its first reading to its mask.
+    pub fn resident(&self, chunks: usize) -> bool {
+        chunks <= self.slots * 3 / 4
+    }
+}
+
+/// A part of a matrix that fills a slot: `rows` rows of `cols` weights from weight `first` on. Where rows do not matter,
+/// it is one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    pub job: usize,
+    pub first: u64,
+    pub rows: u32,
+    pub cols: u32,
+}
+
+impl Chunk {
+    pub fn weights(&self) -> u64 {
+        u64::from(self.rows) * u64::from(self.cols)
+    }
+}
+
+/// A stretch of a matrix whose weights compete with each other, seen as one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub job: usize,
+    pub first: u64,
+    pub weights: u64,
+}
+
+impl Span {
+    pub fn whole(job: usize, matrix: &Job) -> Self {
+        Self { job, first: 0, weights: matrix.shape.weights() }
+    }
+}
+
+impl Budget {
+    /// Chunks of a span, each but the last a multiple of a tile.
+    pub fn chunks(&self, span: Span, size: usize) -> impl Iterator<Item = Chunk> + use<> {
+        let per = self.chunk / size as u64 / u64::from(TILE_WEIGHTS) * u64::from(TILE_WEIGHTS);
+        (0..span.weights.div_ceil(per)).map(move |i| {
+            let cols = per.min(span.weights - i * per) as u32;
+            Chunk { job: span.job, first: span.first + i * per, rows: 1, cols }
+        })
+    }
+
+    /// Chunks of whole rows; none where a row is longer than a chunk.
+    pub fn row_chunks(&self, job: usize, matrix: &Job) -> Option<impl Iterator<Item = Chunk> + use<>> {
+        let (shape, size) = (matrix.shape, matrix.dtype.size() as u64);
+        let by_weights = self.chunk / shape.cols.checked_mul(size)?;
+        let by_mask = self.mask / (4 * shape.mask_words_per_row());
+        let per = by_weights.min(by_mask);
+        let chunk = move |i: u64| {
+            let rows = per.min(shape.rows - i * per) as u32;
+            Chunk { job, first: i * per * shape.cols, rows, cols: shape.cols as u32 }
+        };
+        (per > 0).then(|| (0..shape.rows.div_ceil(per)).map(chunk))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dtype, Shape};
+
+    #[test]
+    fn slots_fit_the_budget_and_large_ones_use_it() {
+        for memory in [1 << 17, 1 << 20, 64 << 20, 100_000_000, 512 << 20, 8 << 30] {
+            for direct in [true, false] {
+                let budget = Budget::new(memory, direct, (1 << 31) - 256).unwrap();
+                let copies = if direct { 1 } else { 3 };
+                let masks = if direct { 1 } else { 2 };
+                let slot = copies * budget.chunk + masks * budget.mask + budget.tiles;
+                assert!(budget.slots as u64 * slot <= memory, "{memory}: {budget:?}");
+                assert!(budget.chunk.is_multiple_of(ALIGN) && budget.slots >= 4);
+                assert!(budget.chunk == LARGEST || memory < 1 << 20 || budget.slots as u64 * slot > memory * 8 / 10);
+            }
+        }
+        assert!(matches!(Budget::new(1000, true, 1 << 27), Err(Error::Memory { have: 1000, .. })));
+        assert!(Budget::new(8 << 30, true, 1 << 20).unwrap().chunk <= 1 << 20);
+    }
+
+    #[test]
+    fn chunks_cover_a_span_once_beyond_32_bits_too() {
+        let budget = Budget::new(256 << 20, true, 1 << 27).unwrap();
+        for weights in [1, 2048, 5_000_000, (1 << 33) + 5] {
+            let mut next = 7;
+            for chunk in budget.chunks(Span { job: 3, first: 7, weights }, 2) {
+                assert_eq!((chunk.job, chunk.first, chunk.rows), (3, next, 1));
+                assert!(chunk.weights() * 2 <= budget.chunk && chunk.weights() > 0);
+                next += chunk.weights();
+            }
+            assert_eq!(next, 7 + weights);
+        }
+    }
+
+    #[test]
+    fn rows_stay_whole_and_their_masks_fit() {
+        let budget = Budget::new(1 << 20, true, 1 << 27).unwrap();
+        for (rows, cols) in [(1, 1), (100_000, 1), (1000, 33), (9, 20_000)] {
+            let job = Job { dtype: Dtype::F16, shape: Shape::new(rows, cols) };
+            let mut next = 0;
+            for chunk in budget.row_chunks(0, &job).unwrap() {
+                assert_eq!((chunk.first, u64::from(chunk.cols)), (next, cols));
+                assert!(chunk.weights() * 2 <= budget.chunk);
+                assert!(u64::from(chunk.rows) * cols.div_ceil(32) * 4 <= budget.mask);
+                next += chunk.weights();
+            }
+            assert_eq!(next, rows * cols);
+        }
+        let long = Job { dtype: Dtype::F32, shape: Shape::new(2, 1 << 40) };
+        assert!(budget.row_chunks(0, &long).is_none());
+    }
+}

@@ -1,0 +1,153 @@
+//! Streams the weights of many matrices through one GPU: from a [`Source`], through the kernels, to a [`Sink`].
+//!
+//! ```text
+//!           loads                filled               submitted                    free
+//! driver ─────────► reader ─────────────► driver ───────────────► finishers (2) ─────────► reader
+//!           source ─► slot        kernels on slots        wait, mask on the host ─► sink
+//!
+//! a slot, direct:  [ weights: mapped while the host fills and reads it ] [ mask, mapped to be read ] [ ties per tile ]
+//! a slot, staged:  [ host copy ] [ upload ] ─► [ weights on the GPU ] [ mask ] ─► [ mask readback ] [ ties per tile ]
+//! ```
+//!
+//! Guarantees:
+//!
+//! - **Exact.** As many weights go as asked, to the weight; which ones depends on the weights alone, not on adapter,
+//!   chunk size or memory. The kept weights of every mask are counted on the host before anything is reported: a driver
+//!   that computes wrongly ends the run.
+//! - **Bounded.** All memory is `slots × chunk` and a constant: the slots, host copies and staging included, take at most
+//!   the budget, whatever the matrix, the file or the model. The constant is the histograms (8 MiB for each element
+//!   type) and 1 MiB of buffers for reading and writing. A matrix of any size works: one that fits three quarters of
+//!   the slots is read once; a larger one, and a pool of matrices under one cut, is read once to count and once to
+//!   mask. (Weights of 32 bits, or a sample that misled, may take another count.)
+//! - **No deadlock.** The reader takes slots in the order in which the driver consumes loads; the driver holds at most
+//!   three quarters of the slots; finishers return slots without waiting for either.
+//!
+//! What it refuses to do: write in place, guess at a failed read, or go on after any thread has failed. The first error
+//! stops all threads, and is the one returned.
+//!
+//! Masks are read back (1/8 byte per weight), not weights; the host still has the chunk and masks it on its way out. On
+//! software and integrated adapters kernels read the very memory the file was read into.
+
+mod budget;
+mod driver;
+mod finish;
+mod keep;
+mod outcome;
+mod pool;
+mod results;
+mod ring;
+mod sample;
+mod select;
+mod slot;
+mod stream;
+
+pub use budget::Budget;
+
+use std::ops::Range;
+
+use crate::gpu::Gpu;
+use crate::{Dtype, Result, Shape};
+
+/// Where weights come from.
+pub trait Source: Sync {
+    /// Fills `buf` with bytes of matrix `job`, from byte `offset` on. Called from one thread, ranges in file order but
+    /// for samples and second passes.
+    ///
+    /// # Errors
+    /// Any error ends the run and is what the run returns.
+    fn read(&self, job: usize, offset: u64, buf: &mut [u8]) -> Result<()>;
+}
+
+/// Where pruned weights go.
+pub trait Sink: Sync {
+    /// Takes bytes of matrix `job`, from byte `offset` on. Called from two threads; every byte comes exactly once.
+    ///
+    /// # Errors
+    /// Any error ends the run and is what the run returns.
+    fn write(&self, job: usize, offset: u64, bytes: &[u8]) -> Result<()>;
+}
+
+/// A matrix to be pruned: its rows lie without gaps, in the source's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Job {
+    /// Element type.
+    pub dtype: Dtype,
+    /// Rows and columns; neither is 0.
+    pub shape: Shape,
+}
+
+/// Which weights compete, and how many of them go.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// The `k` smallest of one matrix.
+    Matrix {
+        /// Which job.
+        job: usize,
+        /// How many go.
+        k: u64,
+    },
+    /// The `k` smallest of each row of one matrix.
+    Rows {
+        /// Which job.
+        job: usize,
+        /// How many go in each row.
+        k: u64,
+    },
+    /// Every weight of one matrix of at most this magnitude; NaN stays.
+    UpTo {
+        /// Which job.
+        job: usize,
+        /// The magnitude.
+        magnitude: f64,
+    },
+    /// The `k` smallest of all these matrices together, compared by value; ties go in the order of the jobs.
+    Pool {
+        /// Which jobs.
+        jobs: Range<usize>,
+        /// How many go.
+        k: u64,
+    },
+}
+
+/// What happened to one matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Outcome {
+    /// ±0 before.
+    pub zeros_before: u64,
+    /// ±0 after.
+    pub zeros: u64,
+    /// The largest magnitude that went; none for rows, which have a cut each, and where nothing went.
+    pub cut: Option<f64>,
+    /// Weights of that magnitude; none for rows.
+    pub ties: Option<u64>,
+    /// Those of them that went; none for rows.
+    pub ties_pruned: Option<u64>,
+}
+
+/// Seconds spent, by thread role; roles overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Times {
+    /// Reading from the source into slots.
+    pub read: f64,
+    /// Waiting for the GPU, by the finishers.
+    pub wait: f64,
+    /// Masking and writing to the sink, by the finishers.
+    pub write: f64,
+}
+
+/// Runs tasks in order. Each job belongs to exactly one task.
+///
+/// # Errors
+/// Those of source and sink; [`crate::Error::Memory`] for a budget too small; [`crate::Error::Gpu`] where the device
+/// fails, or masks do not hold what they must.
+pub fn run(
+    gpu: &Gpu,
+    jobs: &[Job],
+    tasks: &[Task],
+    source: &dyn Source,
+    sink: &dyn Sink,
+    memory: u64,
+) -> Result<(Vec<Outcome>, Times)> {
+    let budget = Budget::new(memory, gpu.maps_storage(), gpu.max_binding())?;
+    driver::run(gpu, jobs, tasks, source, sink, budget)
+}
