@@ -1,0 +1,23 @@
+//! The command line of lopper. Every decision is the library's; this is arguments, text and exit codes.
+
+mod args;
+mod devices;
+mod progress;
+mod prune;
+mod report;
+mod table;
+mod text;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let done = match args::Cli::parse().command {
+        args::Command::Prune(args) => prune::run(&args),
+        args::Command::Verify(args) => verify::run(&args),
+        args::Command::Devices(args) => devices::run(&args),
+    };
+    done.unwrap_or_else(|error| text::failure(&error))
+}

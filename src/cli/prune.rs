@@ -1,0 +1,142 @@
+//! `lopper prune`: a plan from the arguments, run or only shown.
+
+use std::ops::ControlFlow;
+use std::process::{ExitCode, exit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use lopper::checkpoint::Checkpoint;
+use lopper::gpu::Gpu;
+use lopper::pruner::{Action, Options, Plan, Pruner, Report, Scope, Target, TensorReport, quota};
+
+use super::args::{Cli, PruneArgs};
+use super::progress::Bar;
+use super::report::ReportFile;
+use super::table::{Grid, groups, range};
+use super::text::{self, bytes, count, magnitude, percent};
+
+pub fn run(args: &PruneArgs) -> Result<ExitCode> {
+    let rule = args.rule();
+    if let Err(error) = rule.check() {
+        let mut cli = Cli::command();
+        cli.build();
+        let command = cli.find_subcommand_mut("prune").expect("there is such a command");
+        command.error(ErrorKind::ArgumentConflict, error).exit();
+    }
+    // Planned before the GPU is asked for anything: a misspelt glob fails at once, on any machine.
+    let checkpoint = Checkpoint::open(&args.input)?;
+    let plan = Plan::new(&rule, checkpoint.tensors())?;
+    let output = args.output.as_deref();
+    let report_file = args.report.as_ref().map(|path| ReportFile::create(path, &args.input, output)).transpose()?;
+    let (report, shown) = match output {
+        Some(output) if !args.dry_run => {
+            drop(checkpoint);
+            let stop = stop_on_signal()?;
+            let pruner = Pruner::new(pollster::block_on(Gpu::open(args.adapter.as_deref()))?);
+            let mut options = Options::default();
+            if let Some(memory) = args.memory {
+                options.memory = memory;
+            }
+            options.force = args.force;
+            let bar = Bar::new(args.quiet);
+            let report = pruner.prune(&args.input, output, &rule, &options, &|done, all| {
+                bar.set(done, all);
+                if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            drop(bar);
+            let shown = outcome(&report);
+            (report, shown)
+        }
+        _ => {
+            let report = plan.dry_report(&rule, checkpoint.tensors());
+            let shown = preview(&plan, &report, rule.scope);
+            (report, shown)
+        }
+    };
+    if let Some(file) = report_file {
+        file.write(&report).context(match report.adapter {
+            Some(_) => "the pruned checkpoint was written, its report was not",
+            None => "the report was not written",
+        })?;
+    }
+    if !args.quiet {
+        text::print(&shown)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C and SIGTERM ask the run to stop at the next chunk; a second one does not wait.
+fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = stop.clone();
+    ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            exit(130);
+        }
+        text::tell("stopping; once more to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
+
+/// What a dry run shows: each tensor, how much of it goes, and why.
+fn preview(plan: &Plan, report: &Report, scope: Scope) -> String {
+    let mut grid = Grid::new(&["tensor", "dtype", "shape", "weights", "pruned", "why"], &[3, 4]);
+    for (planned, tensor) in plan.tensors.iter().zip(&report.tensors) {
+        let (rows, cols) = (planned.shape.rows, planned.shape.cols);
+        let weights = planned.shape.weights();
+        let goes = match (planned.target, scope) {
+            (None, _) => "copied".into(),
+            (Some(Target::Threshold(t)), _) => format!("up to {}", magnitude(t)),
+            (Some(_), Scope::Global) => "by the global cut".into(),
+            (Some(Target::Sparsity(s)), Scope::Tensor) => count(quota(s, weights)),
+            (Some(Target::Sparsity(s)), Scope::Row) => count(rows * quota(s, cols)),
+            (Some(Target::Keep(n)), Scope::Tensor) => count(weights - n),
+            (Some(Target::Keep(n)), Scope::Row) => count(weights - n * rows),
+        };
+        let (dtype, shape) = (tensor.dtype.clone(), format!("{:?}", tensor.shape));
+        grid.row([tensor.name.clone(), dtype, shape, count(weights), goes, tensor.reason.clone()]);
+    }
+    let pruned = report.tensors.iter().filter(|t| t.action == Action::Prune).count();
+    let (all, weights) = (report.tensors.len(), count(report.totals.weights));
+    format!(
+        "{grid}{pruned} of {all} tensors would be pruned, {weights} weights; this was a dry run, nothing was written\n"
+    )
+}
+
+/// What a run shows: tensors that were pruned, those that were copied, and the totals.
+fn outcome(report: &Report) -> String {
+    let of = |action| report.tensors.iter().filter(move |t| t.action == action);
+    let sum = |members: &[&TensorReport], part: fn(&TensorReport) -> u64| members.iter().map(|t| part(t)).sum::<u64>();
+
+    let mut pruned = Grid::new(&["pruned", "n", "dtype", "weights", "sparsity", "cut"], &[1, 3, 4]);
+    for (name, members) in groups(of(Action::Prune), |t| &t.name, |t| t.dtype.clone()) {
+        let weights = sum(&members, |t| t.weights);
+        let sparsity = percent(sum(&members, |t| t.zeros.unwrap_or(0)), weights);
+        let (number, dtype) = (members.len().to_string(), members[0].dtype.clone());
+        pruned.short_row([name, number, dtype, count(weights), sparsity, range(members.iter().filter_map(|t| t.cut))]);
+    }
+    let mut copied = Grid::new(&["copied", "n", "dtype", "weights", "why"], &[1, 3]);
+    for (name, members) in groups(of(Action::Copy), |t| &t.name, |t| (t.dtype.clone(), t.reason.clone())) {
+        let [first, ..] = members[..] else { continue };
+        let (number, weights) = (members.len().to_string(), count(sum(&members, |t| t.weights)));
+        copied.short_row([name, number, first.dtype.clone(), weights, first.reason.clone()]);
+    }
+
+    let (weights, zeros, seconds) = (report.totals.weights, report.totals.zeros, report.seconds.total);
+    let written = report.bytes_written as f64;
+    let rate = if seconds > 0.0 { bytes(written / seconds) } else { "-".into() };
+    let adapter = report.adapter.as_ref().map_or("no adapter", |a| &a.name);
+    format!(
+        "{pruned}{copied}{} weights, {} zeros ({}), {} in {}, {rate}/s on {}\n",
+        count(weights),
+        count(zeros),
+        percent(zeros, weights),
+        bytes(written),
+        text::seconds(seconds),
+        text::printable(adapter)
+    )
+}

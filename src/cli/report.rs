@@ -1,0 +1,97 @@
+//! `--report`: a JSON file that appears whole or not at all, and never in place of a checkpoint.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf, absolute};
+
+use anyhow::{Context, Result, bail};
+use lopper::pruner::Report;
+use tempfile::NamedTempFile;
+
+/// The file, open beside its final name from the start: a long run does not fail at its last step.
+pub struct ReportFile {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl ReportFile {
+    /// Opens it.
+    pub fn create(path: &Path, input: &Path, output: Option<&Path>) -> Result<Self> {
+        let name = path.display();
+        let place = resolve(path)?;
+        // The index of a sharded checkpoint stands for its folder.
+        let folder = input.extension().filter(|e| *e == "json").and(input.parent());
+        for (what, forbidden) in [("input", Some(input)), ("input", folder), ("output", output)] {
+            if let Some(forbidden) = forbidden
+                && place.starts_with(resolve(forbidden)?)
+            {
+                bail!("will not write the report to {name}: that is in the {what}; choose a place outside of it");
+            }
+        }
+        if place.is_dir() || place.extension().is_some_and(|e| e == "safetensors") {
+            bail!("will not write the report to {name}: that is no name for a JSON file");
+        }
+        let folder = place.parent().unwrap_or(Path::new("/"));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".lopper-report-").suffix(".tmp");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder).with_context(|| format!("cannot create the report {name}"))?;
+        Ok(Self { path: place, file })
+    }
+
+    /// Writes it and gives it its name.
+    pub fn write(mut self, report: &Report) -> Result<()> {
+        let name = self.path.display().to_string();
+        let mut text = serde_json::to_vec_pretty(report)?;
+        text.push(b'\n');
+        let file = self.file.as_file_mut();
+        file.write_all(&text).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {name}"))?;
+        self.file.persist(&self.path).map_err(|e| e.error).with_context(|| format!("cannot write {name}"))?;
+        Ok(())
+    }
+}
+
+/// The path without links, `.` and `..`, as far as it exists.
+fn resolve(path: &Path) -> Result<PathBuf> {
+    // The parent of a bare file name is an empty path.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let whole = absolute(path).with_context(|| format!("cannot tell where {} is", path.display()))?;
+    for existing in whole.ancestors() {
+        if let Ok(real) = fs::canonicalize(existing) {
+            return Ok(match whole.strip_prefix(existing) {
+                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+                _ => real,
+            });
+        }
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_may_not_lie_in_the_input_or_the_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("in")).unwrap();
+        fs::write(at("m.safetensors"), "").unwrap();
+        fs::write(at("in/model.safetensors.index.json"), "").unwrap();
+        let refused = |report: &str, input: &str| {
+            let made = ReportFile::create(&at(report), &at(input), Some(&at("out")));
+            made.map(|_| ()).unwrap_err().to_string()
+        };
+        assert!(refused("in/r.json", "in").contains("in the input"));
+        assert!(refused("in/../in/r.json", "in").contains("in the input"));
+        assert!(refused("in/r.json", "in/model.safetensors.index.json").contains("in the input"));
+        assert!(refused("m.safetensors", "m.safetensors").contains("in the input"));
+        assert!(refused("out/r.json", "in").contains("in the output"));
+        assert!(refused("out", "in").contains("in the output"));
+        assert!(refused("other.safetensors", "in").contains("no name for a JSON file"));
+        assert!(refused("missing/r.json", "in").contains("cannot create the report"));
+        ReportFile::create(&at("r.json"), &at("in"), Some(&at("out"))).unwrap();
+        assert!(!at("r.json").exists(), "nothing is left of a report that was not written");
+    }
+}

@@ -1,0 +1,190 @@
+//! Numbers, names and errors as text.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use lopper::Error;
+
+/// Writes to stdout. A reader that has gone away is no failure: `lopper … | head` works.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow::Error::new(error).context("cannot print")),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to stderr, if anyone listens.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "lopper: {line}");
+}
+
+/// Tells an error, and a hint where there is a good one; the exit code is 1.
+pub fn failure(error: &anyhow::Error) -> ExitCode {
+    if let Some(Error::Cancelled) = error.downcast_ref() {
+        tell("stopped; nothing was written");
+        return ExitCode::FAILURE;
+    }
+    let message = chain(error);
+    tell(&format!("error: {}", printable(&message)));
+    let hint = match error.downcast_ref() {
+        Some(Error::Adapter(_)) if !message.contains("lopper devices") => {
+            "`lopper devices` lists the adapters that there are"
+        }
+        Some(Error::Limit { .. }) => "`lopper devices` tells which adapters will do; choose one with --adapter",
+        Some(Error::Memory { .. }) => "raise the budget with --memory",
+        Some(Error::Rule(_)) => "`lopper prune INPUT --sparsity 0.5 --dry-run` lists the tensors",
+        _ => return ExitCode::FAILURE,
+    };
+    tell(&format!("hint: {hint}"));
+    ExitCode::FAILURE
+}
+
+/// The error and its causes, each said once: many messages already end in their cause.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(|cause| cause.to_string()) {
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
+}
+
+/// The text on one line, with nothing that a terminal would obey: names in files are not to be trusted. Escapes control
+/// characters, and marks that change the direction of the text or take no room.
+pub fn printable(text: &str) -> String {
+    let hostile = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
+    text.chars()
+        .map(|c| match c {
+            c if c.is_control() => c.escape_debug().to_string(),
+            c if hostile(c) => c.escape_unicode().to_string(),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+/// `1234567` as `1,234,567`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `part / whole` as `12.3456 %`. Never says 0 or 100 where it is not: that is what the digits are for.
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".into();
+    }
+    let percent = 100.0 * part as f64 / whole as f64;
+    match format!("{percent:.4} %") {
+        text if part > 0 && text == "0.0000 %" => "> 0.0000 %".into(),
+        text if part < whole && text == "100.0000 %" => "< 100.0000 %".into(),
+        text => text,
+    }
+}
+
+/// A number of bytes with three digits and a decimal unit: `1.74 GB`.
+pub fn bytes(bytes: f64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let mut value = bytes;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let decimals = match value {
+        _ if unit == 0 => 0,
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$} {}", units[unit])
+}
+
+/// Seconds, more exactly where they are few.
+pub fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{seconds:.3} s") } else { format!("{seconds:.1} s") }
+}
+
+/// A magnitude in a table: short, still told apart from its neighbours at a glance.
+pub fn magnitude(value: f64) -> String {
+    match value {
+        v if v == 0.0 || (1e-3..1e5).contains(&v) => {
+            format!("{v:.6}").trim_end_matches('0').trim_end_matches('.').into()
+        }
+        v if v.is_finite() => format!("{v:.4e}"),
+        v => v.to_string(),
+    }
+}
+
+/// `512MiB`, `2GB`, `1.5 GiB` or a plain number of bytes.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "give a size such as 512MiB, 2GB or 1048576".to_string();
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = (text[..split].trim(), text[split..].to_ascii_lowercase());
+    let unit: u64 = match unit.as_str() {
+        "" | "b" => 1,
+        "kb" => 1000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(unit).ok_or_else(wrong);
+    }
+    let bytes = number.parse::<f64>().map_err(|_| wrong())? * unit as f64;
+    if bytes.is_finite() && (0.0..u64::MAX as f64).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_whatever_a_terminal_would_obey() {
+        assert_eq!(printable("a.b\u{1b}[2J\r\n\u{7}\u{202e}é名"), "a.b\\u{1b}[2J\\r\\n\\u{7}\\u{202e}é名");
+    }
+
+    #[test]
+    fn numbers_are_easy_to_read() {
+        assert_eq!([count(0), count(123), count(1234567)], ["0", "123", "1,234,567"]);
+        assert_eq!(percent(1, 3), "33.3333 %");
+        assert_eq!([percent(0, 5), percent(5, 5), percent(0, 0)], ["0.0000 %", "100.0000 %", "-"]);
+        assert_eq!([percent(1, 1 << 40), percent((1 << 40) - 1, 1 << 40)], ["> 0.0000 %", "< 100.0000 %"]);
+        assert_eq!(
+            [bytes(999.0), bytes(1.744e9), bytes(99.96e6), bytes(999.9e3)],
+            ["999 B", "1.74 GB", "100 MB", "1.00 MB"]
+        );
+        assert_eq!([magnitude(0.0), magnitude(0.0123), magnitude(448.0)], ["0", "0.0123", "448"]);
+        assert_eq!([magnitude(1.5e-9), magnitude(f64::INFINITY), magnitude(f64::NAN)], ["1.5000e-9", "inf", "NaN"]);
+    }
+
+    #[test]
+    fn sizes_are_parsed_or_refused() {
+        let good =
+            [("0", 0), ("17", 17), ("512MiB", 512 << 20), ("1.5 GiB", 3 << 29), ("2gb", 2_000_000_000), ("1K", 1024)];
+        for (text, bytes) in good {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "MiB", "-1", "1XiB", "1e400", "99999999999TiB", "nan", "1 2"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+}
