@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change goes in: format, lints, docs, all tests, and the GPU tests once more on
+# every further adapter of the machine.
+#
+#   scripts/test.sh
+#
+# Carries on after a failure, says at the end what failed, and then exits with 1. Needs no GPU: where there is no
+# driver, a software one is installed (see scripts/driver.sh). All builds are of the dev profile.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/driver.sh
+source scripts/driver.sh
+ensure_cargo
+ensure_vulkan
+ensure_gl
+ensure_runtime_folder
+
+passed=() failed=() left_out=()
+
+# step NAME COMMAND...: runs it, and remembers how it went.
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    printf '\n== %s: %s\n' "$name" "$*"
+    if "$@"; then
+        passed+=("$name")
+        printf '== %s: passed in %d s\n' "$name" $((SECONDS - start))
+    else
+        failed+=("$name")
+        printf '== %s: FAILED after %d s\n' "$name" $((SECONDS - start))
+    fi
+}
+
+# Lines of `index|backend|name|unfit`, one per adapter, from the output of `lopper devices --json`.
+adapters() {
+    awk '
+        function value(line) { sub(/^[^:]*: /, "", line); sub(/,$/, "", line); gsub(/^"|"$/, "", line); return line }
+        /^    "index":/ { index_ = value($0) }
+        /^    "name":/ { name = value($0); gsub(/\|/, "/", name) }
+        /^    "backend":/ { backend = value($0) }
+        /^    "unfit":/ { print index_ "|" backend "|" name "|" value($0) }
+    '
+}
+
+# The GPU tests on every adapter but the one that the tests have run on.
+further_adapters() {
+    local target lopper listed number backend name unfit gl=none used=${LOPPER_ADAPTER:-}
+    target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    lopper=$target/debug/lopper # built by the tests; `cargo run` would build it again, with other features
+    if [ ! -x "$lopper" ]; then
+        left_out+=("further adapters: lopper was not built")
+        return
+    fi
+    if [ -n "$used" ]; then
+        left_out+=("further adapters: LOPPER_ADAPTER is set, so only '$used' was tested")
+        return
+    fi
+    local tests=()
+    for name in kernels prune; do
+        [ ! -e "tests/$name.rs" ] || tests+=(--test "$name")
+    done
+    listed=$("$lopper" devices --json) || true
+    while IFS='|' read -r number backend name unfit; do
+        if [ "$unfit" != null ]; then
+            left_out+=("adapter $number ($name, $backend): $unfit")
+        elif [ -z "$used" ]; then
+            used=$number
+            echo "== adapter $number ($name, $backend): all tests have run on it"
+        else
+            step "GPU tests on adapter $number ($name, $backend)" \
+                env LOPPER_ADAPTER="$number" cargo test "${tests[@]}" </dev/null
+        fi
+        [ "$backend" != gl ] || gl=seen
+    done < <(printf '%s\n' "$listed" | adapters)
+    [ "$gl" = seen ] || left_out+=("the GL backend: no adapter")
+}
+
+step format cargo fmt --check
+step lints cargo clippy --all-targets -- -D warnings
+step "lints of the library alone" cargo clippy --no-default-features --lib -- -D warnings
+step docs env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+step tests cargo test --no-fail-fast
+further_adapters
+
+printf '\n'
+for name in ${left_out[@]+"${left_out[@]}"}; do printf 'not run: %s\n' "$name"; done
+for name in ${failed[@]+"${failed[@]}"}; do printf 'FAILED: %s\n' "$name"; done
+printf '%d steps passed, %d failed, %d not run, in %d s\n' \
+    ${#passed[@]} ${#failed[@]} ${#left_out[@]} "$SECONDS"
+[ ${#failed[@]} -eq 0 ]
