@@ -2,7 +2,7 @@
 //
 // `sample` takes the keys of `taken` weights, one at a hashed place in each of `taken` equal stretches of the view;
 // `place` (one workgroup) finds the sample's keys of rank `low_rank` and `high_rank` by radix selection in workgroup
-// memory: three passes of 11, 10 and 10 bits for both at once. The ranks lie three standard errors about the cut's, so
+// memory, for both at once: three passes of 11, 10 and 10 bits for 32-bit weights, two of 9 and 6, or one of 7. The ranks lie three standard errors about the cut's, so
 // the window misses the cut in fewer than 3 of 1,000 runs; the counts show it when it does, and `threshold.wgsl` falls
 // back. The sample decides only how fast the cut is found, never where it is.
 
@@ -100,9 +100,16 @@ fn place(@builtin(local_invocation_index) local: u32) {
         chosen[local] = vec2u(0u, min(select(plan.high_rank, plan.low_rank, local == 0u), plan.all - 1u));
     }
     workgroupBarrier();
-    refine(local, 20u, 11u, 0u);
-    refine(local, 10u, 10u, 1024u);
-    refine(local, 0u, 10u, 1024u);
+    if SIZE == 4u {
+        refine(local, 20u, 11u, 0u);
+        refine(local, 10u, 10u, 1024u);
+        refine(local, 0u, 10u, 1024u);
+    } else if SIZE == 2u {
+        refine(local, 6u, 9u, 0u);
+        refine(local, 0u, 6u, 1024u);
+    } else {
+        refine(local, 0u, 7u, 0u);
+    }
     if local == 0u {
         let low = select(chosen[0].x, 0u, plan.low_rank == 0u);
         let keys = select(chosen[1].x + 1u, LIMIT, plan.high_rank >= plan.all) - low;

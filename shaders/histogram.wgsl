@@ -4,11 +4,10 @@
 // weights, in registers, no atomics): all it takes for 16-bit weights near the cut. A wider window pays one atomic per
 // weight inside it; the sample that placed the window keeps those to a percent or two. Zeros are counted by comparing,
 // never in a bin: an already sparse matrix would make one bin of most weights.
-// Counters are kept in up to 64 copies, one per workgroup modulo 64, so that workgroups do not contend.
+// Few bins are kept in up to 64 copies, one per workgroup modulo 64, so that workgroups do not contend.
 // Counts add up over chunks until they are cleared. u32: at most 2^32 - 1 weights between two clears.
 
 override WORKGROUP: u32 = 256u;
-override CAPACITY: u32 = 16384u; // bins in all copies
 
 struct Window {
     low: u32,   // smallest key inside
@@ -23,8 +22,10 @@ struct Window {
 
 const HEADS: u32 = 64u;
 
-// Copies of the bins that fit; `threshold.wgsl` sums as many.
-fn copies(bins: u32) -> u32 { return clamp(CAPACITY / max(bins, 1u), 1u, HEADS); }
+const SPREAD: u32 = 8192u; // bins in all copies, where there are fewer than that
+
+// Copies of the bins; `threshold.wgsl` sums as many.
+fn copies(bins: u32) -> u32 { return clamp(SPREAD / max(bins, 1u), 1u, HEADS); }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -45,16 +46,19 @@ fn main(
         var c0 = 0u; var c1 = 0u; var c2 = 0u; var c3 = 0u; var c4 = 0u; var c5 = 0u; var c6 = 0u; var c7 = 0u;
         for (var i = begin + local; i < end; i += WORKGROUP) {
             let group = load(start_of(i), count_of(i));
-            nonzero += countOneBits(at_least(group, 1u));
-            c0 += countOneBits(at_least(group, low));
-            c1 += countOneBits(at_least(group, min(low + 1u, key_limit())));
-            c2 += countOneBits(at_least(group, min(low + 2u, key_limit())));
-            c3 += countOneBits(at_least(group, min(low + 3u, key_limit())));
-            c4 += countOneBits(at_least(group, min(low + 4u, key_limit())));
-            c5 += countOneBits(at_least(group, min(low + 5u, key_limit())));
-            c6 += countOneBits(at_least(group, min(low + 6u, key_limit())));
-            c7 += countOneBits(at_least(group, min(low + 7u, key_limit())));
+            nonzero += tally(group, 1u);
+            c0 += tally(group, low);
+            c1 += tally(group, min(low + 1u, key_limit()));
+            c2 += tally(group, min(low + 2u, key_limit()));
+            c3 += tally(group, min(low + 3u, key_limit()));
+            c4 += tally(group, min(low + 4u, key_limit()));
+            c5 += tally(group, min(low + 5u, key_limit()));
+            c6 += tally(group, min(low + 6u, key_limit()));
+            c7 += tally(group, min(low + 7u, key_limit()));
         }
+        nonzero = tallied(nonzero);
+        c0 = tallied(c0); c1 = tallied(c1); c2 = tallied(c2); c3 = tallied(c3);
+        c4 = tallied(c4); c5 = tallied(c5); c6 = tallied(c6); c7 = tallied(c7);
         if low == 0u { c0 = nonzero; }
         atomicAdd(&counts[head], c0);
         atomicAdd(&counts[head + 1u], nonzero);

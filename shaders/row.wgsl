@@ -46,13 +46,21 @@ fn count_row(row: u32, local: u32, start: u32, step: u32, within: Interval) {
         pivot(start, step, 2u, within), pivot(start, step, 3u, within));
     let q = vec4u(pivot(start, step, 4u, within), pivot(start, step, 5u, within),
         pivot(start, step, 6u, within), pivot(start, step, 7u, within));
-    for (var w = local; w < view.groups_per_row; w += WORKGROUP) {
-        let group = load(start_in_row(row, w), count_in_row(w));
-        c += countOneBits(vec4u(at_least(group, p.x), at_least(group, p.y), at_least(group, p.z), at_least(group, p.w)));
-        d += countOneBits(vec4u(at_least(group, q.x), at_least(group, q.y), at_least(group, q.z), at_least(group, q.w)));
+    totals[local][0] = vec4u(0u);
+    totals[local][1] = vec4u(0u);
+    // A thread's tallies must be folded before they overflow.
+    for (var base = 0u; base < view.groups_per_row; base += 4095u * WORKGROUP) {
+        let end = min(base + 4095u * WORKGROUP, view.groups_per_row);
+        for (var w = base + local; w < end; w += WORKGROUP) {
+            let group = load(start_in_row(row, w), count_in_row(w));
+            c += vec4u(tally(group, p.x), tally(group, p.y), tally(group, p.z), tally(group, p.w));
+            d += vec4u(tally(group, q.x), tally(group, q.y), tally(group, q.z), tally(group, q.w));
+        }
+        totals[local][0] += vec4u(tallied(c.x), tallied(c.y), tallied(c.z), tallied(c.w));
+        totals[local][1] += vec4u(tallied(d.x), tallied(d.y), tallied(d.z), tallied(d.w));
+        c = vec4u(0u);
+        d = vec4u(0u);
     }
-    totals[local][0] = c;
-    totals[local][1] = d;
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         if local < half {

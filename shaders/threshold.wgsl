@@ -40,17 +40,18 @@ struct Cut {
 
 const FIXED: u32 = 0xffffffffu;
 const HEADS: u32 = 64u;
+const SPREAD: u32 = 8192u; // bins in all copies, where there are fewer than that
 const TILE: u32 = 2048u;
 
 var<workgroup> sums: array<u32, 256>;
 var<workgroup> heads: array<vec2u, 64>;
 var<workgroup> rule: Window; // as it was on entry
 
-fn copies(bins: u32) -> u32 { return clamp(CAPACITY / max(bins, 1u), 1u, HEADS); }
+fn copies(bins: u32) -> u32 { return clamp(SPREAD / max(bins, 1u), 1u, HEADS); }
 
-fn bin(b: u32, bins: u32) -> u32 {
-    var sum = 0u;
-    for (var c = 0u; c < copies(bins); c++) { sum += counts[2u * HEADS + c * bins + b]; }
+fn bin(b: u32, bins: u32, copies: u32) -> u32 {
+    var sum = counts[2u * HEADS + b];
+    for (var c = 1u; c < copies; c++) { sum += counts[2u * HEADS + c * bins + b]; }
     return sum;
 }
 
@@ -77,8 +78,9 @@ fn main(@builtin(local_invocation_index) local: u32) {
     let per = (now.bins + THREADS - 1u) / THREADS;
     let begin = min(local * per, now.bins);
     let end = min(begin + per, now.bins);
+    let copied = copies(now.bins);
     var mine = 0u;
-    for (var b = begin; b < end; b++) { mine += bin(b, now.bins); }
+    for (var b = begin; b < end; b++) { mine += bin(b, now.bins, copied); }
     sums[local] = mine;
     workgroupBarrier();
 
@@ -106,9 +108,10 @@ fn main(@builtin(local_invocation_index) local: u32) {
     } else if quota.k > total {
         let high = now.low + (now.bins << now.shift);
         if local == 0u { narrow(high, LIMIT - high); }
-    } else {
+    } else if before < quota.k && quota.k <= before + mine + select(0u, zeros, now.low == 0u && local == 0u) {
+        // Only one thread holds the bin.
         for (var b = begin; b < end; b++) {
-            let here = bin(b, now.bins) + select(0u, zeros, now.low == 0u && b == 0u);
+            let here = bin(b, now.bins, copied) + select(0u, zeros, now.low == 0u && b == 0u);
             if before < quota.k && quota.k <= before + here {
                 let low = now.low + (b << now.shift);
                 if now.shift == 0u { found(low, here, quota.k - before, zeros); } else { narrow(low, 1u << now.shift); }
@@ -121,5 +124,5 @@ fn main(@builtin(local_invocation_index) local: u32) {
     storageBarrier();
     workgroupBarrier();
     if local < 2u * HEADS { counts[local] = 0u; }
-    for (var i = local; i < copies(now.bins) * now.bins; i += THREADS) { counts[2u * HEADS + i] = 0u; }
+    for (var i = local; i < copied * now.bins; i += THREADS) { counts[2u * HEADS + i] = 0u; }
 }

@@ -143,6 +143,28 @@ fn in_order(bits: u32) -> u32 {
     return shuffle(shuffle(bits));
 }
 
+fn tally_4(q: vec4u, key: u32) -> vec4u { return select(vec4u(0u), vec4u(1u), q >= vec4u(key)); }
+fn tally_2(q: vec4u, key: u32) -> vec4u {
+    return (((q | vec4u(0x80008000u)) - vec4u(key * 0x00010001u)) >> vec4u(15u)) & vec4u(0x00010001u);
+}
+
+// How many weights have keys of at least `key`, in a form that is cheap to add up: at most 4,095 times for 16-bit
+// weights, whose two lanes are counted apart. `tallied` turns the sum into the count.
+fn tally(group: Group, key: u32) -> u32 {
+    var t: vec4u;
+    if SIZE == 4u {
+        t = tally_4(group.a, key) + tally_4(group.b, key) + tally_4(group.c, key) + tally_4(group.d, key)
+            + tally_4(group.e, key) + tally_4(group.f, key) + tally_4(group.g, key) + tally_4(group.h, key);
+    } else if SIZE == 2u {
+        t = tally_2(group.a, key) + tally_2(group.b, key) + tally_2(group.c, key) + tally_2(group.d, key);
+    } else {
+        return countOneBits(at_least(group, key));
+    }
+    return t.x + t.y + t.z + t.w;
+}
+
+fn tallied(sum: u32) -> u32 { return select(sum, (sum & 0xffffu) + (sum >> 16u), SIZE == 2u); }
+
 // Which weight of the group bit `b` of `at_least` stands for.
 fn weight_of_bit(b: u32) -> u32 {
     if SIZE == 4u { return b; }

@@ -38,6 +38,8 @@ pub struct Output {
     handles: Handles,
     /// Bytes written to each tensor.
     written: Vec<AtomicU64>,
+    /// Bytes written to each shard since it was last synced.
+    unsynced: Vec<AtomicU64>,
     /// Once the rest was copied: which tensors are not part of it.
     not_copied: OnceLock<Vec<bool>>,
     shards: Vec<Pending>,
@@ -73,8 +75,9 @@ impl Output {
     /// With `force`, files of the same names are replaced when the output is committed, one by one; other files in an
     /// output folder stay. A link is replaced itself, not what it leads to.
     ///
-    /// # Errors [`Error::Output`] if the output is the input or inside it, under whichever name, or exists (a folder:
-    /// is not empty) and `force` is false; [`Error::Io`] if files cannot be created.
+    /// # Errors
+    /// [`Error::Output`] if the output is the input or inside it, under whichever name, or exists (a folder: is not
+    /// empty) and `force` is false; [`Error::Io`] if files cannot be created.
     pub fn create(input: &Checkpoint, output: &Path, force: bool) -> Result<Self> {
         let (folder, single) = place::find(input, output)?;
         place::check_folder(input, &folder, force)?;
@@ -113,6 +116,7 @@ impl Output {
             force,
             handles: Handles::default(),
             written: inner.tensors.iter().map(|_| AtomicU64::new(0)).collect(),
+            unsynced: inner.shards.iter().map(|_| AtomicU64::new(0)).collect(),
             not_copied: OnceLock::new(),
             shards,
             others,
@@ -134,7 +138,26 @@ impl Output {
         let about = |e: io::Error| io::Error::new(e.kind(), format!("tensor {}: {e}", quoted(&info.name)));
         file::write_all_at(&file, bytes, at).map_err(|e| Error::io("write", &pending.to)(about(e)))?;
         self.written[tensor].fetch_add(bytes.len() as u64, Relaxed);
+        self.unsynced[info.shard].fetch_add(bytes.len() as u64, Relaxed);
         Ok(())
+    }
+
+    /// Syncs shards of which at least `least` bytes have been written since they were last synced; says whether there
+    /// were any. Called beside the writing, it leaves [`commit`](Self::commit) little to wait for, and keeps the system
+    /// from holding a whole checkpoint in memory that is not on disk yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the data cannot be written out.
+    pub fn sync_ahead(&self, least: u64) -> Result<bool> {
+        let mut any = false;
+        for (number, unsynced) in self.unsynced.iter().enumerate() {
+            if unsynced.load(Relaxed) >= least {
+                unsynced.store(0, Relaxed);
+                self.writable(number)?.sync_data().map_err(Error::io("sync", &self.shards[number].to))?;
+                any = true;
+            }
+        }
+        Ok(any)
     }
 
     /// Copies the headers, and every tensor for which `written` is false, from the input.
@@ -164,6 +187,7 @@ impl Output {
                 while start < range.end {
                     let end = range.end.min(start + COPY_CHUNK);
                     file::copy_range(&from, &to, start..end).map_err(|e| copy_failed(&shard.path, &pending.to, e))?;
+                    self.unsynced[number].fetch_add(end - start, Relaxed);
                     on_bytes(end - start)?;
                     start = end;
                 }
@@ -190,8 +214,9 @@ impl Output {
     ///
     /// If a rename fails, those before it are undone, except with `force`: what was replaced is gone.
     ///
-    /// # Errors [`Error::Checkpoint`] if the output is not written in full, [`Error::Output`] if a file has appeared
-    /// where one was to go, [`Error::Io`] if the operating system refuses something.
+    /// # Errors
+    /// [`Error::Checkpoint`] if the output is not written in full, [`Error::Output`] if a file has appeared where one
+    /// was to go, [`Error::Io`] if the operating system refuses something.
     pub fn commit(self) -> Result<Committed> {
         self.check_complete()?;
         for (number, pending) in self.shards.iter().enumerate() {

@@ -21,9 +21,13 @@ pub struct Share {
     pub workgroups: u32,
 }
 
-/// Shares `items` among about `workgroups` workgroups of `threads` threads, each thread taking at least one item.
+/// Items that one thread takes at most: kernels count in 16-bit lanes, 16 at a time.
+pub const MAX_PER_THREAD: u32 = 4_095;
+
+/// Shares `items` among about `workgroups` workgroups of `threads` threads, each thread taking at least one item and at
+/// most [`MAX_PER_THREAD`].
 pub fn share(items: u32, threads: u32, workgroups: u32) -> Share {
-    let span = items.div_ceil(workgroups.max(1)).next_multiple_of(threads).max(threads);
+    let span = items.div_ceil(workgroups.max(1)).next_multiple_of(threads).clamp(threads, threads * MAX_PER_THREAD);
     Share { span, workgroups: items.div_ceil(span) }
 }
 
@@ -48,7 +52,7 @@ mod tests {
                 for workgroups in [1, 3, 1024] {
                     let s = share(items, threads, workgroups);
                     assert_eq!(s.span % threads, 0);
-                    assert!(s.workgroups <= workgroups.max(1));
+                    assert!(s.workgroups <= workgroups.max(1) || s.span == threads * MAX_PER_THREAD);
                     assert!(u64::from(s.workgroups) * u64::from(s.span) >= u64::from(items));
                     assert!(u64::from(s.workgroups - 1) * u64::from(s.span) < u64::from(items));
                 }

@@ -158,7 +158,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Gpu`] with wgpu's message.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         match self.failure.get() {
             None => Ok(()),
             Some(message) => Err(Error::Gpu { doing: "running kernels", message: message.clone() }),

@@ -24,7 +24,7 @@ impl Tuning {
     /// loop: a workgroup of one subgroup reads memory in order, which is 2 to 4 times as fast. A sample costs little
     /// against a pass, and every weight outside the window saves an atomic.
     pub const CPU: Tuning =
-        Tuning { workgroup: 8, row_workgroup: 8, workgroups: 1024, capacity: 1 << 19, sample: 1 << 15 };
+        Tuning { workgroup: 8, row_workgroup: 8, workgroups: 1024, capacity: 1 << 20, sample: 1 << 15 };
 
     /// The knobs for a class of adapter.
     pub fn for_kind(kind: wgpu::DeviceType) -> Self {

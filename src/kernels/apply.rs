@@ -5,11 +5,20 @@ use crate::Result;
 use crate::gpu::dispatch::share;
 use crate::gpu::{Binding, KernelSpec};
 
-pub(super) const SPEC: KernelSpec = KernelSpec {
+const SOURCE: &str = include_str!("../../shaders/apply.wgsl");
+
+pub(super) const WHOLE: KernelSpec = KernelSpec {
     label: "apply",
-    source: include_str!("../../shaders/apply.wgsl"),
-    entry: "main",
+    source: SOURCE,
+    entry: "whole",
     bindings: &[(0, Binding::Uniform), (1, Binding::Read), (2, Binding::ReadWrite)],
+};
+
+const RAGGED: KernelSpec = KernelSpec {
+    label: "apply ragged",
+    source: SOURCE,
+    entry: "ragged",
+    bindings: &[(0, Binding::Uniform), (1, Binding::Read), (3, Binding::ReadWrite)],
 };
 
 impl Kernels {
@@ -21,15 +30,13 @@ impl Kernels {
         mask::check_outputs(view, mask, None)?;
         let variant = view.variant();
         let tuning = self.tuning;
-        let flag = |f: bool| f64::from(u8::from(f));
         let whole = variant.aligned && !variant.tail;
         let constants = [
             ("SIZE", variant.size.into()),
-            ("WHOLE", flag(whole)),
-            ("FLAT", flag(variant.flat)),
+            ("FLAT", f64::from(u8::from(variant.flat))),
             ("WORKGROUP", tuning.workgroup.into()),
         ];
-        let kernel = self.kernel(SPEC, variant, &constants);
+        let kernel = self.kernel(if whole { WHOLE } else { RAGGED }, variant, &constants);
         let words = view.binding().size.map_or(0, |bytes| bytes.get() / 4) as u32;
         let items = if whole { view.groups() } else { words };
         let share = share(items, tuning.workgroup, tuning.workgroups);

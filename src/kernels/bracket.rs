@@ -114,7 +114,7 @@ impl Kernels {
         let variant = Variant { size: dtype.size() as u32, ..Variant::NONE };
         let constants = [
             ("SIZE", f64::from(variant.size)),
-            ("WORKGROUP", 256.0),
+            ("WORKGROUP", self.tuning.workgroup.into()),
             ("CAPACITY", self.tuning.capacity.into()),
             ("LIMIT", f64::from(dtype.max_key()) + 1.0),
         ];

@@ -21,9 +21,12 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
 /// Copies of the counters; the heads (two words each) lie before the bins.
 pub const COUNT_HEADS: u32 = 64;
 
-/// Bytes of the buffer that a histogram counts into, for so many bins in all copies.
+/// Bins in all copies, where there are fewer than that.
+const SPREAD: u32 = 8192;
+
+/// Bytes of the buffer that a histogram counts into, for windows of up to `capacity` bins.
 pub const fn counts_bytes(capacity: u32) -> u64 {
-    4 * (2 * COUNT_HEADS as u64 + capacity as u64)
+    4 * (2 * COUNT_HEADS as u64 + if capacity > SPREAD { capacity as u64 } else { SPREAD as u64 })
 }
 
 impl Kernels {
@@ -41,7 +44,7 @@ impl Kernels {
     ) -> Result<()> {
         view.check()?;
         let tuning = self.tuning;
-        let constants = [("WORKGROUP", tuning.workgroup.into()), ("CAPACITY", tuning.capacity.into())];
+        let constants = [("WORKGROUP", tuning.workgroup.into())];
         let kernel = self.kernel(SPEC, view.variant(), &view.variant().constants(constants));
         let share = view.share(tuning);
         let uniform = self.uniform(&view.words(share.span));
@@ -58,10 +61,10 @@ impl Kernels {
 }
 
 /// Sums the copies in a counts buffer that was read back.
-pub fn read_counts(words: &[u32], window: Window, capacity: u32, weights: u64) -> Counts {
+pub fn read_counts(words: &[u32], window: Window, weights: u64) -> Counts {
     let (heads, bins) = words.split_at(2 * COUNT_HEADS as usize);
     let sum = |at: usize| heads.iter().skip(at).step_by(2).map(|&n| u64::from(n)).sum();
-    let copies = (capacity / window.bins.max(1)).clamp(1, COUNT_HEADS) as usize;
+    let copies = (SPREAD / window.bins.max(1)).clamp(1, COUNT_HEADS) as usize;
     let mut counts = Counts { weights, nonzero: sum(1), reached: sum(0), bins: vec![0; window.bins as usize] };
     for copy in bins.chunks_exact(window.bins.max(1) as usize).take(copies) {
         counts.bins.iter_mut().zip(copy).for_each(|(sum, &n)| *sum += u64::from(n));

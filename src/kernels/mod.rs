@@ -44,7 +44,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("mask", mask::SPEC.source, &["main"]),
     ("settle", settle::FIND.source, &["find", "settle", "split"]),
     ("row", row::SPEC.source, &["main"]),
-    ("apply", apply::SPEC.source, &["main"]),
+    ("apply", apply::WHOLE.source, &["whole", "ragged"]),
 ];
 
 /// Host structs that WGSL shares, as `(struct, size, member offsets)`, for the test that compares layouts.

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::{
     Action, AdapterReport, Plan, Report, Rule, RuleReport, Scope, Seconds, Target, TensorReport, Totals, quota,
@@ -109,24 +109,29 @@ impl Pruner {
         let rest = input.total_bytes() - selected;
         let meter = Meter { progress, done: AtomicU64::new(0), total: rest + passes * selected };
         let files = Files { input: &input, output: &output, tensors: &tensors, meter: &meter, read: AtomicU64::new(0) };
-        let stop = AtomicU64::new(0);
+        let stop = AtomicBool::new(false);
+        let ended = AtomicBool::new(false);
 
-        let (pruned, copied) = std::thread::scope(|scope| {
+        let (pruned, copied, synced) = std::thread::scope(|scope| {
+            let syncing = scope.spawn(|| sync_ahead(&output, &ended));
             let copying = scope.spawn(|| {
                 let start = Instant::now();
                 let written = |tensor: usize| plan.tensors[tensor].action == Action::Prune;
                 output.try_copy_rest(&written, &|bytes| match stop.load(Ordering::Relaxed) {
-                    0 => meter.add(bytes),
-                    _ => Err(Error::Cancelled),
+                    false => meter.add(bytes),
+                    true => Err(Error::Cancelled),
                 })?;
                 Ok::<_, Error>(start.elapsed().as_secs_f64())
             });
             let pruned = scheduler::run(&self.gpu, &jobs, &tasks, &files, &files, options.memory);
-            stop.store(u64::from(pruned.is_err()), Ordering::Relaxed);
-            (pruned, copying.join().expect("copying does not panic"))
+            stop.store(pruned.is_err(), Ordering::Relaxed);
+            let copied = copying.join().expect("copying does not panic");
+            ended.store(true, Ordering::Relaxed);
+            (pruned, copied, syncing.join().expect("syncing does not panic"))
         });
         let (outcomes, times) = pruned?;
         let copy = copied?;
+        synced?;
         let bytes_read = files.read.into_inner() + rest;
         let committing = Instant::now();
         let committed = output.commit()?;
@@ -156,6 +161,19 @@ impl Pruner {
             bytes_written: committed.bytes,
         })
     }
+}
+
+/// Bytes of a shard that may be written but not on disk.
+const UNSYNCED: u64 = 64 << 20;
+
+/// Sends what is written to the disk while the run goes on.
+fn sync_ahead(output: &Output, ended: &AtomicBool) -> Result<()> {
+    while !ended.load(Ordering::Relaxed) {
+        if !output.sync_ahead(UNSYNCED)? {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    Ok(())
 }
 
 /// The tensors to prune, as jobs in file order, and what is to be done with them.

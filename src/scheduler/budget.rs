@@ -20,12 +20,18 @@ pub struct Budget {
 /// Chunks are multiples of this: a tile of the widest type, and every alignment wgpu asks for.
 pub const ALIGN: u64 = 4 * TILE_WEIGHTS as u64;
 
-/// As many slots are made where memory allows: enough that reading, GPU and writing are all busy while a large matrix
-/// holds most of them.
+/// The largest chunk. Larger ones gain nothing where it was measured, and make pipelining coarser.
+const LARGEST: u64 = 16 << 20;
+
+/// Chunks shrink before there are fewer slots than this: enough that reading, GPU and writing are all busy while a large
+/// matrix holds most of them.
 const SLOTS: u64 = 16;
 
-/// The largest chunk: more gains nothing, and makes pipelining coarser.
-const LARGEST: u64 = 64 << 20;
+/// More slots than this gain nothing but larger matrices that are read once.
+const MOST: u64 = 256;
+
+/// Slots besides those of the matrix in work: for the next one's chunks, and for those on their way out.
+const AHEAD: usize = 6;
 
 /// The smallest chunk and the fewest slots that work.
 const SMALLEST: u64 = ALIGN;
@@ -37,32 +43,42 @@ impl Budget {
     /// # Errors
     /// [`Error::Memory`] where not even the fewest slots of the smallest chunks fit.
     pub fn new(memory: u64, direct: bool, max_binding: u64) -> Result<Self> {
-        // For a slot, in units of ALIGN / 256: weights, masks (1/8 of the bytes, for 8-bit weights), ties per tile.
+        // Weights; masks, 1/8 of the bytes for 8-bit weights; ties per tile; what buffers are rounded up by.
         let cost = |chunk: u64| {
             let (weights, masks) = if direct { (1, 1) } else { (3, 2) };
-            weights * chunk + masks * chunk / 8 + chunk / 256 + 4096
+            weights * chunk + masks * (chunk / 8) + chunk / 512 + 4096
         };
         let largest = LARGEST.min(max_binding) / ALIGN * ALIGN;
-        let mut slots = SLOTS;
-        loop {
-            // cost() is at most 3.3 chunks and 4 KiB; the rest of the search is exact.
+        let fits = |slots: u64| {
+            // From above: what the weights alone leave room for, then down until the rest fits too.
             let mut chunk = (memory / slots / ALIGN * ALIGN).min(largest);
-            while chunk > SMALLEST && slots * cost(chunk) > memory {
+            while chunk > 0 && slots * cost(chunk) > memory {
                 chunk -= ALIGN.max(chunk / 64 / ALIGN * ALIGN);
             }
-            if chunk >= SMALLEST && slots * cost(chunk) <= memory {
-                return Ok(Self { slots: slots as usize, chunk, mask: chunk / 8 + 64, tiles: chunk / 512 + 64 });
-            }
-            if slots == FEWEST {
-                return Err(Error::Memory { have: memory, need: FEWEST * cost(SMALLEST) });
-            }
+            chunk
+        };
+        let most = (memory / cost(largest)).min(MOST);
+        let mut slots = most.max(SLOTS);
+        while slots > FEWEST && fits(slots) < SMALLEST {
             slots -= 1;
+        }
+        match fits(slots) {
+            chunk if chunk >= SMALLEST => {
+                Ok(Self { slots: slots as usize, chunk, mask: chunk / 8 + 64, tiles: chunk / 512 + 64 })
+            }
+            _ => Err(Error::Memory { have: memory, need: FEWEST * cost(SMALLEST) }),
         }
     }
 
     /// Whether a matrix of so many chunks stays in the slots from its first reading to its mask.
     pub fn resident(&self, chunks: usize) -> bool {
         chunks <= self.slots * 3 / 4
+    }
+
+    /// The same budget with no more slots than help, where the largest resident matrix takes so many chunks: memory that
+    /// is never touched costs nothing.
+    pub fn for_chunks(self, chunks: usize) -> Self {
+        Self { slots: self.slots.min(chunks + AHEAD), ..self }
     }
 }
 
@@ -135,7 +151,9 @@ mod tests {
                 let slot = copies * budget.chunk + masks * budget.mask + budget.tiles;
                 assert!(budget.slots as u64 * slot <= memory, "{memory}: {budget:?}");
                 assert!(budget.chunk.is_multiple_of(ALIGN) && budget.slots >= 4);
-                assert!(budget.chunk == LARGEST || memory < 1 << 20 || budget.slots as u64 * slot > memory * 8 / 10);
+                assert!(
+                    budget.slots as u64 == MOST || memory < 1 << 20 || budget.slots as u64 * slot > memory * 8 / 10
+                );
             }
         }
         assert!(matches!(Budget::new(1000, true, 1 << 27), Err(Error::Memory { have: 1000, .. })));

@@ -59,7 +59,10 @@ pub fn run(
     sink: &dyn Sink,
     budget: Budget,
 ) -> Result<(Vec<Outcome>, Times)> {
-    let ring = &Ring::new(gpu, budget);
+    let steps: Vec<Step> = tasks.iter().flat_map(|task| steps(jobs, budget, task)).collect();
+    let largest =
+        steps.iter().map(|step| if let Step::Resident { chunks, .. } = step { chunks.len() } else { 1 }).max();
+    let ring = &Ring::new(gpu, budget.for_chunks(largest.unwrap_or(1)));
     let kept: Vec<AtomicU64> = jobs.iter().map(|_| AtomicU64::new(0)).collect();
     let mut times = Times::default();
     let (loads, to_load) = mpsc::channel();
@@ -83,7 +86,7 @@ pub fn run(
             asked: 0,
         };
         // Dropping the driver hangs up on the other threads, which ends them.
-        let found = driver.run(tasks).map_err(|error| ring.fail(error));
+        let found = driver.run(&steps).map_err(|error| ring.fail(error));
         times.read = reader.join().expect("the reader does not panic");
         for finisher in finishers {
             let (wait, write) = finisher.join().expect("finishers do not panic");
@@ -129,6 +132,36 @@ fn read(
     seconds
 }
 
+/// Cuts a task to what the slots can hold.
+fn steps(jobs: &[Job], budget: Budget, task: &Task) -> Vec<Step> {
+    let matrix = |job: usize, goal| {
+        let span = Span::whole(job, &jobs[job]);
+        let chunks: Vec<Chunk> = budget.chunks(span, jobs[job].dtype.size()).collect();
+        // Counters on the GPU have 32 bits.
+        if budget.resident(chunks.len()) && span.weights < 1 << 31 {
+            Step::Resident { span, goal, chunks }
+        } else {
+            Step::Stream { spans: vec![span], goal }
+        }
+    };
+    match *task {
+        Task::Matrix { job, k } => vec![matrix(job, Goal::Count(k))],
+        Task::UpTo { job, magnitude } => vec![matrix(job, Goal::UpTo(magnitude))],
+        Task::Rows { job, k } => match budget.row_chunks(job, &jobs[job]) {
+            Some(chunks) => vec![Step::Rows { job, k: k as u32, chunks: chunks.collect() }],
+            None => {
+                let shape = jobs[job].shape;
+                let row = |r| Span { job, first: r * shape.cols, weights: shape.cols };
+                (0..shape.rows).map(|r| Step::Stream { spans: vec![row(r)], goal: Goal::Count(k) }).collect()
+            }
+        },
+        Task::Pool { jobs: ref pool, k } => {
+            let spans = pool.clone().map(|job| Span::whole(job, &jobs[job])).collect();
+            vec![Step::Stream { spans, goal: Goal::Count(k) }]
+        }
+    }
+}
+
 impl Driver<'_> {
     /// Asks for chunks; they arrive in this order.
     pub fn ask(&self, chunks: impl Iterator<Item = Chunk>) {
@@ -162,11 +195,10 @@ impl Driver<'_> {
         drop(self.submitted.send(submitted));
     }
 
-    fn run(mut self, tasks: &[Task]) -> Result<(Vec<Found>, Vec<u32>)> {
-        let steps: Vec<Step> = tasks.iter().flat_map(|task| self.steps(task)).collect();
+    fn run(mut self, steps: &[Step]) -> Result<(Vec<Found>, Vec<u32>)> {
         let mut found = vec![Found::default(); self.jobs.len()];
         for i in 0..steps.len() {
-            self.ask_ahead(&steps, i);
+            self.ask_ahead(steps, i);
             match &steps[i] {
                 Step::Resident { span, goal, chunks } => self.resident(*span, *goal, chunks, &mut found)?,
                 Step::Rows { job, k, chunks } => self.rows(*job, *k, chunks, &mut found)?,
@@ -176,35 +208,6 @@ impl Driver<'_> {
         }
         let words = self.results.read(self.gpu)?;
         Ok((found, words))
-    }
-
-    fn steps(&self, task: &Task) -> Vec<Step> {
-        let matrix = |job: usize, goal| {
-            let span = Span::whole(job, &self.jobs[job]);
-            let chunks: Vec<Chunk> = self.budget.chunks(span, self.jobs[job].dtype.size()).collect();
-            // Counters on the GPU have 32 bits.
-            if self.budget.resident(chunks.len()) && span.weights < 1 << 31 {
-                Step::Resident { span, goal, chunks }
-            } else {
-                Step::Stream { spans: vec![span], goal }
-            }
-        };
-        match *task {
-            Task::Matrix { job, k } => vec![matrix(job, Goal::Count(k))],
-            Task::UpTo { job, magnitude } => vec![matrix(job, Goal::UpTo(magnitude))],
-            Task::Rows { job, k } => match self.budget.row_chunks(job, &self.jobs[job]) {
-                Some(chunks) => vec![Step::Rows { job, k: k as u32, chunks: chunks.collect() }],
-                None => {
-                    let shape = self.jobs[job].shape;
-                    let row = |r| Span { job, first: r * shape.cols, weights: shape.cols };
-                    (0..shape.rows).map(|r| Step::Stream { spans: vec![row(r)], goal: Goal::Count(k) }).collect()
-                }
-            },
-            Task::Pool { ref jobs, k } => {
-                let spans = jobs.clone().map(|job| Span::whole(job, &self.jobs[job])).collect();
-                vec![Step::Stream { spans, goal: Goal::Count(k) }]
-            }
-        }
     }
 
     /// Asks for the chunks of step `i` and of those after it, up to one whose passes are not known beforehand.

@@ -86,7 +86,7 @@ impl Counter {
     /// Waits for everything submitted, adds it to `sum`, and clears the bins and the counters of the last job.
     fn flush(&mut self, gpu: &Gpu) -> Result<u64> {
         let words = gpu.read_words(&self.counts)?;
-        let counted = read_counts(&words, self.window, CAPACITY, 0);
+        let counted = read_counts(&words, self.window, 0);
         self.sum.bins.iter_mut().zip(&counted.bins).for_each(|(sum, n)| *sum += n);
         self.sum.reached += counted.reached;
         let mut encoder = gpu.encoder("flush");

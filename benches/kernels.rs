@@ -1,0 +1,233 @@
+//! Each kernel as a share of the adapter's own roof, measured in the same run.
+//!
+//! `cargo bench --bench kernels [-- ADAPTER]`. Under `cargo test` everything runs once, on small matrices.
+//!
+//! Sizes: 4096 × 11008, an MLP matrix of a 7B model, is 90 MB in bf16: far past every cache, within a binding of
+//! 128 MiB. Four copies of it are used in turn on adapters with large caches. In f32 it is 4096 × 8192, for the same
+//! reason. Weights are bell-shaped, the cut is the median: the most crowded place, so the worst for counting.
+
+use std::time::Instant;
+
+use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, dispatch};
+use lopper::kernels::{
+    BOUNDARY_BYTES, CUT_BYTES, Kernels, MatrixView, RowRule, SamplePlan, WINDOW_BYTES, counts_bytes, mask_bytes,
+    rounds, tiles_bytes,
+};
+use lopper::reference::Quota;
+use lopper::{Dtype, wgpu};
+use wgpu::BufferUsages as Usage;
+
+struct Bench {
+    gpu: Gpu,
+    kernels: Kernels,
+    /// Repetitions, of which the median counts.
+    times: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let measuring = args.iter().any(|a| a == "--bench");
+    let adapter = args.into_iter().find(|a| !a.starts_with('-')).or_else(|| std::env::var("LOPPER_ADAPTER").ok());
+    let gpu = pollster::block_on(Gpu::open(adapter.as_deref()))?;
+    let info = gpu.info();
+    println!("{} ({}, {}), {:?}", info.name, info.backend, info.driver, gpu.tuning());
+    let kernels = Kernels::new(gpu.device(), gpu.tuning());
+    let bench = Bench { gpu, kernels, times: if measuring { 15 } else { 1 } };
+    for dtype in [Dtype::BF16, Dtype::F16, Dtype::F32, Dtype::F8E4M3] {
+        let (rows, cols) = match (measuring, dtype) {
+            (true, Dtype::F32) => (4096, 8192),
+            (true, _) => (4096, 11008),
+            (false, _) => (64, 1024),
+        };
+        bench.matrix(dtype, rows, cols)?;
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn buffer(&self, label: &str, size: u64) -> wgpu::Buffer {
+        let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+        let label = Some(label);
+        self.gpu.device().create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false })
+    }
+
+    fn words(&self, b: &wgpu::Buffer) -> Vec<u32> {
+        let r = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: b.size(),
+            usage: Usage::MAP_READ | Usage::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut e = self.gpu.device().create_command_encoder(&Default::default());
+        e.copy_buffer_to_buffer(b, 0, &r, 0, b.size());
+        self.gpu.queue().submit([e.finish()]);
+        r.map_async(wgpu::MapMode::Read, .., |_| ());
+        self.gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        bytemuck::pod_collect_to_vec(&r.get_mapped_range(..).unwrap())
+    }
+
+    /// Median seconds of one submission.
+    fn time(&self, record: impl Fn(&mut wgpu::CommandEncoder)) -> f64 {
+        let once = || {
+            let start = Instant::now();
+            let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
+            record(&mut encoder);
+            self.gpu.queue().submit([encoder.finish()]);
+            self.gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("the device works");
+            start.elapsed().as_secs_f64()
+        };
+        once();
+        let mut seconds: Vec<f64> = (0..self.times).map(|_| once()).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    }
+
+    fn roof(&self, entry: &'static str, bytes: u64, from: &wgpu::Buffer, to: &wgpu::Buffer) -> f64 {
+        let bindings = &[(0, Binding::Uniform), (1, Binding::Read), (2, Binding::ReadWrite)];
+        let spec = KernelSpec { label: entry, source: include_str!("roofs.wgsl"), entry, bindings };
+        let tuning = self.gpu.tuning();
+        let kernel = Kernel::new(self.gpu.device(), spec, &[("WORKGROUP", tuning.workgroup.into())]);
+        let share = dispatch::share((bytes / 64) as u32, tuning.workgroup, tuning.workgroups);
+        let size = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 16,
+            usage: Usage::UNIFORM | Usage::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.gpu.queue().write_buffer(&size, 0, bytemuck::cast_slice(&[(bytes / 64) as u32, share.span, 0, 0]));
+        self.time(|encoder| {
+            let buffers = [&size, from, to].map(wgpu::Buffer::as_entire_buffer_binding);
+            kernel.dispatch(
+                self.gpu.device(),
+                &mut encoder.begin_compute_pass(&Default::default()),
+                &buffers,
+                share.workgroups,
+            );
+        })
+    }
+
+    fn matrix(&self, dtype: Dtype, rows: u32, cols: u32) -> anyhow::Result<()> {
+        let (k, gpu) = (&self.kernels, &self.gpu);
+        let n = u64::from(rows) * u64::from(cols);
+        let bytes = n * dtype.size() as u64;
+        let (weights, copy) = (self.buffer("weights", bytes), self.buffer("copy", bytes));
+        gpu.queue().write_buffer(&weights, 0, &bell(dtype, n as usize));
+        gpu.queue().submit([]);
+        let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
+        let flat = MatrixView::dense(&weights, 0, dtype, 1, n as u32);
+        let tuning = k.tuning();
+        let plan = SamplePlan::new(n, n / 2, tuning.sample);
+        let samples = self.buffer("samples", 4 * u64::from(tuning.sample.max(1024)));
+        let window = self.buffer("window", WINDOW_BYTES);
+        let counts = self.buffer("counts", counts_bytes(tuning.capacity));
+        let cut = self.buffer("cut", CUT_BYTES);
+        let (mask, tiles) = (self.buffer("mask", mask_bytes(&flat)), self.buffer("tiles", tiles_bytes(&flat)));
+        let (boundary, nonzero) = (self.buffer("boundary", BOUNDARY_BYTES), self.buffer("nonzero", 512));
+
+        let read = self.roof("read_all", bytes, &weights, &copy);
+        let copied = self.roof("copy_all", bytes, &weights, &copy);
+        let rate = |bytes: u64, seconds: f64| bytes as f64 / seconds / 1e9;
+        println!("\n{dtype} {rows} x {cols}, {} MB", bytes / 1_000_000);
+        println!("  {:<34} {:>8.2} ms {:>7.2} GB/s", "read roof", read * 1e3, rate(bytes, read));
+        println!("  {:<34} {:>8.2} ms {:>7.2} GB/s", "copy roof", copied * 1e3, rate(2 * bytes, copied));
+        let line = |name: &str, seconds: f64, bytes: u64, roof: (&str, f64)| {
+            let share = 100.0 * rate(bytes, seconds) / roof.1;
+            println!(
+                "  {name:<34} {:>8.2} ms {:>7.2} GB/s {share:>6.1} % of the {} roof",
+                seconds * 1e3,
+                rate(bytes, seconds),
+                roof.0
+            );
+        };
+        let read_roof = ("read", rate(bytes, read));
+        let copy_roof = ("copy", rate(2 * bytes, copied));
+
+        let bracket = |pass: &mut wgpu::ComputePass<'_>| {
+            k.sample(pass, &flat, plan.taken, 0, &samples).expect("the view is good");
+            k.place(pass, dtype, plan, &samples, &window);
+        };
+        let select = |encoder: &mut wgpu::CommandEncoder| {
+            encoder.clear_buffer(&counts, 0, None);
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            bracket(&mut pass);
+            for _ in 0..rounds(dtype, tuning.capacity) {
+                k.histogram(&mut pass, &flat, &window, &counts).expect("the view is good");
+                k.threshold(&mut pass, dtype, n as u32, Quota::Count(n / 2), &window, &counts, &cut);
+            }
+        };
+        let keys = self.buffer("keys", 4 * n.min(1 << 24));
+        let some = MatrixView::dense(&weights, 0, dtype, 1, n.min(1 << 24) as u32);
+        let scored =
+            self.time(|e| k.score(&mut e.begin_compute_pass(&Default::default()), &some, &keys).expect("good"));
+        line("score", scored, some.weights() * (dtype.size() as u64 + 4), copy_roof);
+        let only_bracket = self.time(|encoder| bracket(&mut encoder.begin_compute_pass(&Default::default())));
+        line("bracket", only_bracket, bytes, read_roof);
+        self.time(|encoder| bracket(&mut encoder.begin_compute_pass(&Default::default())));
+        eprintln!("window {:?}", self.words(&window));
+        let counted = self.time(|encoder| {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            k.histogram(&mut pass, &flat, &window, &counts).expect("the view is good");
+        });
+        line("histogram, one pass", counted, bytes, read_roof);
+        let selected = self.time(select);
+        line("threshold: bracket to cut", selected, bytes, read_roof);
+        let masked = self.time(|encoder| {
+            encoder.clear_buffer(&tiles, 0, None);
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            k.mask(&mut pass, &flat, &cut, &mask, &tiles).expect("the view is good");
+        });
+        line("mask", masked, bytes + n / 8, copy_roof);
+        let settled = self.time(|encoder| {
+            select(encoder);
+            encoder.clear_buffer(&tiles, 0, None);
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            k.mask(&mut pass, &flat, &cut, &mask, &tiles).expect("the view is good");
+            k.settle(&mut pass, &flat, &cut, &mask, &tiles, &boundary).expect("the view is good");
+        });
+        line("mask, settle", (settled - selected).max(1e-9), bytes + n / 8, copy_roof);
+        let applied = self.time(|encoder| {
+            k.apply(&mut encoder.begin_compute_pass(&Default::default()), &flat, &mask).expect("the view is good");
+        });
+        line("apply", applied, 2 * bytes + n / 8, copy_roof);
+        gpu.queue().write_buffer(&weights, 0, &bell(dtype, n as usize));
+        let by_row = self.time(|encoder| {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            bracket(&mut pass);
+            k.row(&mut pass, &view, RowRule { k: cols / 2 }, &window, &mask, &nonzero).expect("the view is good");
+        });
+        line("row: bracket to mask", by_row, bytes + n / 8, read_roof);
+        let by_row = self.time(|encoder| {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            k.row(&mut pass, &view, RowRule { k: 0 }, &window, &mask, &nonzero).expect("the view is good");
+        });
+        line("row k=0", by_row, bytes + n / 8, read_roof);
+        gpu.check()?;
+        Ok(())
+    }
+}
+
+/// Bell-shaped weights, seeded.
+fn bell(dtype: Dtype, n: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let table: Vec<u32> = (0..1 << 16)
+        .map(|_| {
+            let mut sum = -2.0;
+            for _ in 0..4 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                sum += (state >> 40) as f64 / f64::from(1 << 24);
+            }
+            let sign = if sum < 0.0 { dtype.max_key() + 1 } else { 0 };
+            dtype.key_at_most((sum * 0.02).abs()) | sign
+        })
+        .collect();
+    let mut bytes = Vec::with_capacity(n * dtype.size());
+    for _ in 0..n {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // Below the precision of the table's entries, so that f32 weights differ.
+        let low = if dtype == Dtype::F32 { (state >> 40) as u32 & 0xfff } else { 0 };
+        bytes.extend_from_slice(&(table[state as usize & 0xffff] ^ low).to_le_bytes()[..dtype.size()]);
+    }
+    bytes
+}
