@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, dispatch};
 use lopper::kernels::{
-    BOUNDARY_BYTES, CUT_BYTES, Kernels, MatrixView, RowRule, SamplePlan, WINDOW_BYTES, counts_bytes, mask_bytes,
-    rounds, tiles_bytes,
+    BOUNDARY_BYTES, CUT_BYTES, Kernels, MatrixView, RowRule, SamplePlan, ThresholdRule, WINDOW_BYTES, counts_bytes,
+    mask_bytes, rounds, tiles_bytes,
 };
 use lopper::reference::Quota;
 use lopper::{Dtype, wgpu};
@@ -49,21 +49,6 @@ impl Bench {
         let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
         let label = Some(label);
         self.gpu.device().create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false })
-    }
-
-    fn words(&self, b: &wgpu::Buffer) -> Vec<u32> {
-        let r = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size: b.size(),
-            usage: Usage::MAP_READ | Usage::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let mut e = self.gpu.device().create_command_encoder(&Default::default());
-        e.copy_buffer_to_buffer(b, 0, &r, 0, b.size());
-        self.gpu.queue().submit([e.finish()]);
-        r.map_async(wgpu::MapMode::Read, .., |_| ());
-        self.gpu.device().poll(wgpu::PollType::wait_indefinitely()).unwrap();
-        bytemuck::pod_collect_to_vec(&r.get_mapped_range(..).unwrap())
     }
 
     /// Median seconds of one submission.
@@ -146,13 +131,14 @@ impl Bench {
             k.sample(pass, &flat, plan.taken, 0, &samples).expect("the view is good");
             k.place(pass, dtype, plan, &samples, &window);
         };
+        let rule = ThresholdRule { dtype, weights: n as u32, quota: Quota::Count(n / 2) };
         let select = |encoder: &mut wgpu::CommandEncoder| {
             encoder.clear_buffer(&counts, 0, None);
             let mut pass = encoder.begin_compute_pass(&Default::default());
             bracket(&mut pass);
             for _ in 0..rounds(dtype, tuning.capacity) {
                 k.histogram(&mut pass, &flat, &window, &counts).expect("the view is good");
-                k.threshold(&mut pass, dtype, n as u32, Quota::Count(n / 2), &window, &counts, &cut);
+                k.threshold(&mut pass, rule, &window, &counts, &cut);
             }
         };
         let keys = self.buffer("keys", 4 * n.min(1 << 24));
@@ -163,7 +149,6 @@ impl Bench {
         let only_bracket = self.time(|encoder| bracket(&mut encoder.begin_compute_pass(&Default::default())));
         line("bracket", only_bracket, bytes, read_roof);
         self.time(|encoder| bracket(&mut encoder.begin_compute_pass(&Default::default())));
-        eprintln!("window {:?}", self.words(&window));
         let counted = self.time(|encoder| {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             k.histogram(&mut pass, &flat, &window, &counts).expect("the view is good");
@@ -196,11 +181,6 @@ impl Bench {
             k.row(&mut pass, &view, RowRule { k: cols / 2 }, &window, &mask, &nonzero).expect("the view is good");
         });
         line("row: bracket to mask", by_row, bytes + n / 8, read_roof);
-        let by_row = self.time(|encoder| {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            k.row(&mut pass, &view, RowRule { k: 0 }, &window, &mask, &nonzero).expect("the view is good");
-        });
-        line("row k=0", by_row, bytes + n / 8, read_roof);
         gpu.check()?;
         Ok(())
     }

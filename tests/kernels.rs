@@ -4,8 +4,8 @@ mod common;
 
 use common::{Fill, both_tunings, buffer, gpu, poisoned, read, read_words, run, run_pass, weights};
 use lopper::kernels::{
-    BOUNDARY_BYTES, CUT_BYTES, Kernels, MatrixView, RowRule, SamplePlan, WINDOW_BYTES, counts_bytes, mask_bytes,
-    read_counts, rounds, tiles_bytes, window_words,
+    BOUNDARY_BYTES, CUT_BYTES, Kernels, MatrixView, RowRule, SamplePlan, ThresholdRule, WINDOW_BYTES, counts_bytes,
+    mask_bytes, read_counts, rounds, tiles_bytes, window_words,
 };
 use lopper::reference::{self, Cut, Matrix, Quota, Step, Window};
 use lopper::{Dtype, Shape, wgpu};
@@ -80,6 +80,10 @@ impl Case {
 
     fn weights(&self) -> u32 {
         self.shape.0 * self.shape.1
+    }
+
+    fn rule(&self, quota: Quota) -> ThresholdRule {
+        ThresholdRule { dtype: self.dtype, weights: self.weights(), quota }
     }
 
     fn quotas(&self) -> Vec<Quota> {
@@ -183,7 +187,7 @@ fn select(kernels: &Kernels, case: &Case, weights: &wgpu::Buffer, first: Window,
     run_pass(|pass| {
         for _ in 0..rounds(case.dtype, tuning.capacity) {
             kernels.histogram(pass, &case.view(weights), &window, &counts).unwrap();
-            kernels.threshold(pass, case.dtype, case.weights(), quota, &window, &counts, &cut);
+            kernels.threshold(pass, case.rule(quota), &window, &counts, &cut);
         }
     });
     assert!(read(&counts).iter().all(|&b| b == 0), "{}: counts are left clear", case.name());
@@ -227,7 +231,7 @@ fn threshold_steps_as_its_twin_does() {
             let counts = buffer(&vec![0; counts_bytes(capacity) as usize]);
             run_pass(|pass| {
                 kernels.histogram(pass, &case.view(&weights), &placed, &counts).unwrap();
-                kernels.threshold(pass, case.dtype, case.weights(), quota, &placed, &counts, &cut);
+                kernels.threshold(pass, case.rule(quota), &placed, &counts, &cut);
             });
             let counted = reference::histogram(case.matrix().keys(), window);
             match reference::threshold(&counted, window, quota, case.dtype, capacity) {

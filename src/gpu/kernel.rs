@@ -71,7 +71,12 @@ impl Kernel {
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some(spec.entry),
-            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            // Kernels write workgroup memory before they read it. Zeroing it costs, and as GLSL it is a literal as long as
+            // the array, over which drivers take minutes.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                zero_initialize_workgroup_memory: false,
+            },
             cache: None,
         });
         Self { spec, layout, pipeline }

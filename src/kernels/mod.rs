@@ -23,7 +23,7 @@ pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
 pub use mask::{mask_bytes, tiles_bytes};
 pub use row::RowRule;
 pub use settle::BOUNDARY_BYTES;
-pub use threshold::{CUT_BYTES, rounds, window_words};
+pub use threshold::{CUT_BYTES, ThresholdRule, rounds, window_words};
 pub(crate) use threshold::{CutWords, cut_words};
 pub use view::MatrixView;
 
@@ -47,9 +47,13 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("apply", apply::WHOLE.source, &["whole", "ragged"]),
 ];
 
-/// Host structs that WGSL shares, as `(struct, size, member offsets)`, for the test that compares layouts.
+/// A host struct that WGSL shares: its name there, its size, and its members' offsets.
 #[doc(hidden)]
-pub fn layouts() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
+pub type Layout = (&'static str, usize, Vec<(&'static str, usize)>);
+
+/// All of them, for the test that compares them with what shaders declare.
+#[doc(hidden)]
+pub fn layouts() -> Vec<Layout> {
     vec![
         view::ViewWords::layout(),
         bracket::SampleWords::layout(),
@@ -64,7 +68,7 @@ pub fn layouts() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
 macro_rules! shared_layout {
     ($host:ty, $wgsl:literal, [$($member:ident),* $(,)?]) => {
         impl $host {
-            pub(super) fn layout() -> (&'static str, usize, Vec<(&'static str, usize)>) {
+            pub(super) fn layout() -> crate::kernels::Layout {
                 let members = vec![$((stringify!($member), std::mem::offset_of!($host, $member))),*];
                 ($wgsl, size_of::<$host>(), members)
             }

@@ -82,19 +82,29 @@ pub fn rounds(dtype: Dtype, capacity: u32) -> u32 {
     1 + key_bits.div_ceil(capacity.ilog2())
 }
 
+/// What a threshold is to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThresholdRule {
+    /// Element type.
+    pub dtype: Dtype,
+    /// Weights of the whole matrix, at most 2³² − 1.
+    pub weights: u32,
+    /// How many of them go.
+    pub quota: Quota,
+}
+
 impl Kernels {
-    /// Records: one step from `counts` to the cut of a matrix of `weights` weights. Writes `cut` ([`CUT_BYTES`]) and
-    /// marks `window` done when it is found, else moves the window; clears the counts. Nothing happens once it is done.
+    /// Records: one step from `counts` to the cut. Writes `cut` ([`CUT_BYTES`]) and marks `window` done when it is
+    /// found, else moves the window; clears the counts. Nothing happens once it is done: record it [`rounds`] times.
     pub fn threshold(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
-        dtype: Dtype,
-        weights: u32,
-        quota: Quota,
+        rule: ThresholdRule,
         window: &wgpu::Buffer,
         counts: &wgpu::Buffer,
         cut: &wgpu::Buffer,
     ) {
+        let ThresholdRule { dtype, weights, quota } = rule;
         let variant = Variant { size: dtype.size() as u32, ..Variant::NONE };
         let constants = [
             ("THREADS", 256.0),

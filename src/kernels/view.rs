@@ -35,7 +35,7 @@ impl Variant {
     pub const NONE: Variant = Variant { size: 0, aligned: false, tail: false, flat: false };
 
     /// The constants of `weights.wgsl`, and one or two more.
-    pub fn constants<'a, const N: usize>(self, more: [(&'a str, f64); N]) -> Vec<(&'a str, f64)> {
+    pub fn constants<const N: usize>(self, more: [(&str, f64); N]) -> Vec<(&str, f64)> {
         let flag = |f: bool| f64::from(u8::from(f));
         let mut all = vec![
             ("SIZE", self.size.into()),

@@ -5,7 +5,9 @@ use wgpu::BufferUsages as Usage;
 use super::budget::Chunk;
 use super::slot::Slot;
 use crate::gpu::Gpu;
-use crate::kernels::{CUT_BYTES, Kernels, RowRule, SamplePlan, WINDOW_BYTES, counts_bytes, rounds, window_words};
+use crate::kernels::{
+    CUT_BYTES, Kernels, RowRule, SamplePlan, ThresholdRule, WINDOW_BYTES, counts_bytes, rounds, window_words,
+};
 use crate::reference::{Quota, Window};
 use crate::{Dtype, Result};
 
@@ -49,7 +51,8 @@ impl Select {
     ) -> Result<()> {
         self.bracket(encoder, parts, dtype, weights.into(), k)?;
         let capacity = self.kernels.tuning().capacity;
-        self.rounds(encoder, parts, dtype, weights, Quota::Count(k), rounds(dtype, capacity))
+        let rule = ThresholdRule { dtype, weights, quota: Quota::Count(k) };
+        self.rounds(encoder, parts, rule, rounds(dtype, capacity))
     }
 
     /// Records: the cut of all weights with a key of at most `key`; `window` is left at it.
@@ -64,7 +67,7 @@ impl Select {
     ) -> Result<()> {
         let words = gpu.buffer_with("fixed window", &window_words(Window { low: key, shift: 0, bins: 1 }));
         encoder.copy_buffer_to_buffer(&words, 0, &self.window, 0, WINDOW_BYTES);
-        self.rounds(encoder, parts, dtype, weights, Quota::UpTo(key), 1)
+        self.rounds(encoder, parts, ThresholdRule { dtype, weights, quota: Quota::UpTo(key) }, 1)
     }
 
     /// Records: the window about the `k`-th smallest, from a sample that is shared out by the chunks' sizes.
@@ -95,18 +98,16 @@ impl Select {
         &self,
         encoder: &mut wgpu::CommandEncoder,
         parts: &[(Slot, Chunk)],
-        dtype: Dtype,
-        weights: u32,
-        quota: Quota,
+        rule: ThresholdRule,
         rounds: u32,
     ) -> Result<()> {
         encoder.clear_buffer(&self.counts, 0, None);
         let mut pass = compute_pass(encoder, "histogram, threshold");
         for _ in 0..rounds {
             for (slot, chunk) in parts {
-                self.kernels.histogram(&mut pass, &slot.view(*chunk, dtype), &self.window, &self.counts)?;
+                self.kernels.histogram(&mut pass, &slot.view(*chunk, rule.dtype), &self.window, &self.counts)?;
             }
-            self.kernels.threshold(&mut pass, dtype, weights, quota, &self.window, &self.counts, &self.cut);
+            self.kernels.threshold(&mut pass, rule, &self.window, &self.counts, &self.cut);
         }
         Ok(())
     }

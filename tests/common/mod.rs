@@ -20,9 +20,11 @@ pub fn gpu() -> &'static Gpu {
     })
 }
 
-/// Kernels with the knobs of software adapters and with those of GPUs: results may not depend on them.
+/// Kernels with the knobs of software adapters and with those of GPUs: results may not depend on them. With few bins,
+/// so that 32-bit keys take several rounds.
 pub fn both_tunings() -> [Kernels; 2] {
-    [Tuning::CPU, Tuning::GPU].map(|tuning| Kernels::new(gpu().device(), tuning))
+    [Tuning { capacity: 1 << 9, ..Tuning::CPU }, Tuning { capacity: 1 << 12, ..Tuning::GPU }]
+        .map(|tuning| Kernels::new(gpu().device(), tuning))
 }
 
 /// A storage buffer filled with noise, so that a kernel which relies on zeros shows.
