@@ -73,13 +73,15 @@ fn count_row(row: u32, local: u32, start: u32, step: u32, within: Interval) {
 
 // Narrows the interval by one pivot that has `below` keys below it.
 fn narrow(within: Interval, key: u32, below: u32) -> Interval {
-    if below == rule.k { return Interval(key - 1u, key, 0u, 0u); } // exactly those below go: no ties to split
-    if below < rule.k {
-        if key > within.low { return Interval(key, within.high, below, within.until); }
-    } else if key < within.high {
-        return Interval(within.low, key, within.below, below);
+    var next = within;
+    if below == rule.k {
+        next = Interval(key - 1u, key, 0u, 0u); // exactly those below go: no ties to split
+    } else if below < rule.k && key > within.low {
+        next = Interval(key, within.high, below, within.until);
+    } else if below > rule.k && key < within.high {
+        next = Interval(within.low, key, within.below, below);
     }
-    return within;
+    return next;
 }
 
 fn search(row: u32, local: u32) -> Interval {

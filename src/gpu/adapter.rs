@@ -29,7 +29,7 @@ pub struct AdapterInfo {
 /// Every adapter that wgpu sees, best first: discrete, integrated, virtual, other, software; Vulkan, Metal and DX12
 /// before GL.
 pub async fn adapters() -> Vec<AdapterInfo> {
-    enumerate().await.into_iter().map(|(_, info)| info).collect()
+    enumerate(wgpu::Backends::all()).await.into_iter().map(|(_, info)| info).collect()
 }
 
 /// The optional features to ask for. On a discrete GPU, a mappable storage buffer lies in slow memory.
@@ -42,8 +42,12 @@ pub(super) fn features_for(kind: wgpu::DeviceType) -> wgpu::Features {
 
 /// The adapter that is asked for, or the best that fits.
 pub(super) async fn choose(asked: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo)> {
-    let all = enumerate().await;
     let Some(asked) = asked else {
+        // GL only where there is nothing else: on a machine without a display, looking for it prints complaints.
+        let mut all = enumerate(wgpu::Backends::PRIMARY).await;
+        if all.iter().all(|(_, info)| info.unfit.is_some()) {
+            all = enumerate(wgpu::Backends::all()).await;
+        }
         return all.into_iter().find(|(_, info)| info.unfit.is_none()).ok_or_else(|| {
             Error::Adapter(
                 "no usable GPU adapter: install a driver for Vulkan, Metal or DX12 (on Debian and Ubuntu, \
@@ -52,6 +56,7 @@ pub(super) async fn choose(asked: Option<&str>) -> Result<(wgpu::Adapter, Adapte
             )
         });
     };
+    let all = enumerate(wgpu::Backends::all()).await;
     let line = |info: &AdapterInfo| format!("{} ({}, {})", info.index, info.name, info.backend);
     let lines = |infos: &[&AdapterInfo]| infos.iter().map(|i| line(i)).collect::<Vec<_>>().join("; ");
     let lower = asked.to_lowercase();
@@ -82,9 +87,9 @@ pub(super) async fn choose(asked: Option<&str>) -> Result<(wgpu::Adapter, Adapte
     }
 }
 
-async fn enumerate() -> Vec<(wgpu::Adapter, AdapterInfo)> {
+async fn enumerate(backends: wgpu::Backends) -> Vec<(wgpu::Adapter, AdapterInfo)> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.sort_by_key(|adapter| {
         let info = adapter.get_info();
         let kind = match info.device_type {
