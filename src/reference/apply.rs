@@ -7,7 +7,7 @@ pub fn apply(dtype: Dtype, shape: Shape, stride: usize, mask: &[u32], bytes: &mu
     let words = shape.mask_words_per_row() as usize;
     for row in 0..shape.rows as usize {
         for col in 0..shape.cols as usize {
-            if mask[row * words + col / 32] >> (col % 32) & 1 == 0 {
+            if (mask[row * words + col / 32] >> (col % 32)) & 1 == 0 {
                 let at = (row * stride + col) * dtype.size();
                 bytes[at..at + dtype.size()].fill(0);
             }

@@ -8,7 +8,7 @@ const fn keep_1() -> [u64; 256] {
     let mut table = [0; 256];
     let mut i = 0;
     while i < 8 * 256 {
-        if i / 8 >> (i % 8) & 1 == 1 {
+        if ((i / 8) >> (i % 8)) & 1 == 1 {
             table[i / 8] |= 0xff << (8 * (i % 8));
         }
         i += 1;
@@ -20,7 +20,7 @@ const fn keep_2() -> [u128; 256] {
     let mut table = [0; 256];
     let mut i = 0;
     while i < 8 * 256 {
-        if i / 8 >> (i % 8) & 1 == 1 {
+        if ((i / 8) >> (i % 8)) & 1 == 1 {
             table[i / 8] |= 0xffff << (16 * (i % 8));
         }
         i += 1;
@@ -50,7 +50,7 @@ pub fn keep(size: usize, from: &[u8], mask: &[u8], to: &mut [u8]) {
         _ => {
             for ((from, to), &bits) in head.chunks_exact(32).zip(to_head.chunks_exact_mut(32)).zip(mask) {
                 for (i, (from, to)) in from.chunks_exact(4).zip(to.chunks_exact_mut(4)).enumerate() {
-                    let all = 0u32.wrapping_sub(u32::from(bits >> i & 1));
+                    let all = 0u32.wrapping_sub(u32::from((bits >> i) & 1));
                     let weight = u32::from_le_bytes(from.try_into().expect("4 bytes")) & all;
                     to.copy_from_slice(&weight.to_le_bytes());
                 }
@@ -58,7 +58,7 @@ pub fn keep(size: usize, from: &[u8], mask: &[u8], to: &mut [u8]) {
         }
     }
     for (i, (from, to)) in tail.chunks_exact(size).zip(to_tail.chunks_exact_mut(size)).enumerate() {
-        if mask[whole] >> i & 1 == 1 {
+        if (mask[whole] >> i) & 1 == 1 {
             to.copy_from_slice(from);
         } else {
             to.fill(0);
