@@ -9,7 +9,7 @@ use crate::{Error, Result};
 pub struct Budget {
     /// Slots at most.
     pub slots: usize,
-    /// Bytes of weights per slot, a multiple of [`ALIGN`].
+    /// Bytes of weights per slot, a multiple of 8,192: a tile of the widest type.
     pub chunk: u64,
     /// Bytes of mask per slot.
     pub mask: u64,
