@@ -21,8 +21,6 @@ struct Sample {
     spare2: u32,
 }
 
-struct Window { low: u32, shift: u32, bins: u32, done: u32 }
-
 @group(0) @binding(3) var<uniform> plan: Sample;
 @group(0) @binding(4) var<storage, read_write> samples: array<u32>;
 @group(0) @binding(5) var<storage, read_write> window: Window;

@@ -9,23 +9,9 @@
 
 override WORKGROUP: u32 = 256u;
 
-struct Window {
-    low: u32,   // smallest key inside
-    shift: u32, // keys per bin, as a power of two
-    bins: u32,
-    done: u32,  // 1: the cut is known, nothing to count
-}
-
 @group(0) @binding(3) var<storage, read> window: Window;
 // [64][2]: non-zero weights with a key of at least `low`, non-zero weights; then [copies][bins]
 @group(0) @binding(4) var<storage, read_write> counts: array<atomic<u32>>;
-
-const HEADS: u32 = 64u;
-
-const SPREAD: u32 = 8192u; // bins in all copies, where there are fewer than that
-
-// Copies of the bins; `threshold.wgsl` sums as many.
-fn copies(bins: u32) -> u32 { return clamp(SPREAD / max(bins, 1u), 1u, HEADS); }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

@@ -6,18 +6,6 @@
 
 override WORKGROUP: u32 = 256u;
 
-struct Cut {
-    key: u32,
-    ties: u32,
-    go: u32,
-    zeros: u32,
-    go_left: vec2u,
-    ties_left: vec2u,
-    weights_left: vec2u,
-    guess: u32,
-    spare: u32,
-}
-
 @group(0) @binding(3) var<storage, read> cut: Cut;
 @group(0) @binding(4) var<storage, read_write> mask: array<u32>;          // [groups] bit i = weight i of the group
 @group(0) @binding(5) var<storage, read_write> tiles: array<atomic<u32>>; // [ceil(groups / 64)] ties, zero before

@@ -16,8 +16,6 @@ struct Rows {
     spare1: u32,
 }
 
-struct Window { low: u32, shift: u32, bins: u32, done: u32 }
-
 @group(0) @binding(3) var<uniform> rule: Rows;
 @group(0) @binding(4) var<storage, read> window: Window; // about the k-th smallest of the whole matrix
 @group(0) @binding(5) var<storage, read_write> mask: array<u32>;

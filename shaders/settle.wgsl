@@ -7,18 +7,6 @@
 override WORKGROUP: u32 = 64u; // of `settle`: one thread per word of a tile
 override THREADS: u32 = 256u;  // of `find`, at most 256
 
-struct Cut {
-    key: u32,
-    ties: u32,
-    go: u32,
-    zeros: u32,
-    go_left: vec2u,
-    ties_left: vec2u,
-    weights_left: vec2u,
-    guess: u32,
-    spare: u32,
-}
-
 struct Boundary {
     begin: u32, // first tile to rewrite
     end: u32,   // one after the last

@@ -4,14 +4,12 @@
 // - the cut's bin is one key wide: the cut is known;
 // - it is wider: the window becomes that bin, and the next round counts it finely;
 // - the cut lies outside the window: the window becomes that side, whole.
-// So a fixed number of rounds (two for 8- and 16-bit weights, three for 32-bit) always ends with the cut, without the
+// So a fixed number of rounds (`kernels::rounds`, two to four) always ends with the cut, without the
 // host reading anything back; rounds that are not needed return at once.
 
 override THREADS: u32 = 256u; // at most 256
 override CAPACITY: u32 = 16384u;
 override LIMIT: u32 = 0x80000000u; // one more than the largest key
-
-struct Window { low: u32, shift: u32, bins: u32, done: u32 }
 
 struct Quota {
     weights: u32,  // in the whole matrix
@@ -20,34 +18,17 @@ struct Quota {
     spare1: u32,
 }
 
-struct Cut {
-    key: u32,       // keys below it go, keys above it stay
-    ties: u32,      // keys equal to it
-    go: u32,        // those of them that go
-    zeros: u32,     // ±0 before
-    // What the chunks not yet masked still hold, for `settle.wgsl` to carry on: 64-bit numbers, low word first.
-    go_left: vec2u,
-    ties_left: vec2u,
-    weights_left: vec2u,
-    guess: u32,     // tile of the next chunk from which ties are expected to stay
-    spare: u32,
-}
-
 @group(0) @binding(0) var<uniform> quota: Quota;
 @group(0) @binding(1) var<storage, read_write> window: Window;
 @group(0) @binding(2) var<storage, read_write> counts: array<u32>; // left cleared
 @group(0) @binding(3) var<storage, read_write> cut: Cut;
 
 const FIXED: u32 = 0xffffffffu;
-const HEADS: u32 = 64u;
-const SPREAD: u32 = 8192u; // bins in all copies, where there are fewer than that
 const TILE: u32 = 2048u;
 
 var<workgroup> sums: array<u32, 256>;
 var<workgroup> heads: array<vec2u, 64>;
 var<workgroup> rule: Window; // as it was on entry
-
-fn copies(bins: u32) -> u32 { return clamp(SPREAD / max(bins, 1u), 1u, HEADS); }
 
 fn bin(b: u32, bins: u32, copies: u32) -> u32 {
     var sum = counts[2u * HEADS + b];

@@ -88,7 +88,9 @@ pub(super) async fn choose(asked: Option<&str>) -> Result<(wgpu::Adapter, Adapte
 }
 
 async fn enumerate(backends: wgpu::Backends) -> Vec<(wgpu::Adapter, AdapterInfo)> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    // The instance itself starts every backend that it is not told to leave out.
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let instance = wgpu::Instance::new(descriptor);
     let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.sort_by_key(|adapter| {
         let info = adapter.get_info();

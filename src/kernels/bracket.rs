@@ -5,7 +5,11 @@ use super::{Kernels, MatrixView};
 use crate::gpu::{Binding, KernelSpec};
 use crate::{Dtype, Result};
 
-const SOURCE: &str = concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/bracket.wgsl"));
+const SOURCE: &str = concat!(
+    include_str!("../../shaders/weights.wgsl"),
+    include_str!("../../shaders/window.wgsl"),
+    include_str!("../../shaders/bracket.wgsl")
+);
 
 pub(super) const SAMPLE: KernelSpec = KernelSpec {
     label: "bracket sample",

@@ -7,7 +7,11 @@ use crate::reference::{Counts, Window};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "histogram",
-    source: concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/histogram.wgsl")),
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/histogram.wgsl")
+    ),
     entry: "main",
     bindings: &[
         (0, Binding::Uniform),
@@ -43,11 +47,7 @@ impl Kernels {
         counts: &wgpu::Buffer,
     ) -> Result<()> {
         view.check()?;
-        let tuning = self.tuning;
-        let constants = [("WORKGROUP", tuning.workgroup.into())];
-        let kernel = self.kernel(SPEC, view.variant(), &view.variant().constants(constants));
-        let share = view.share(tuning);
-        let uniform = self.uniform(&view.words(share.span));
+        let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
         let bindings = [
             uniform.as_entire_buffer_binding(),
             view.binding(),
@@ -55,7 +55,7 @@ impl Kernels {
             window.as_entire_buffer_binding(),
             counts.as_entire_buffer_binding(),
         ];
-        kernel.dispatch(&self.device, pass, &bindings, share.workgroups);
+        kernel.dispatch(&self.device, pass, &bindings, workgroups);
         Ok(())
     }
 }

@@ -6,7 +6,11 @@ use crate::{Error, Result};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "mask",
-    source: concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/mask.wgsl")),
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/cut.wgsl"),
+        include_str!("../../shaders/mask.wgsl")
+    ),
     entry: "main",
     bindings: &[
         (0, Binding::Uniform),
@@ -53,10 +57,7 @@ impl Kernels {
         tiles: &wgpu::Buffer,
     ) -> Result<()> {
         check_outputs(view, mask, Some(tiles))?;
-        let constants = view.variant().constants([("WORKGROUP", self.tuning.workgroup.into())]);
-        let kernel = self.kernel(SPEC, view.variant(), &constants);
-        let share = view.share(self.tuning);
-        let uniform = self.uniform(&view.words(share.span));
+        let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
         let bindings = [
             uniform.as_entire_buffer_binding(),
             view.binding(),
@@ -65,7 +66,7 @@ impl Kernels {
             mask.as_entire_buffer_binding(),
             tiles.as_entire_buffer_binding(),
         ];
-        kernel.dispatch(&self.device, pass, &bindings, share.workgroups);
+        kernel.dispatch(&self.device, pass, &bindings, workgroups);
         Ok(())
     }
 }

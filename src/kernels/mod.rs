@@ -121,6 +121,14 @@ impl Kernels {
         self.cache().pipelines.entry((spec.label, variant)).or_insert(kernel).clone()
     }
 
+    /// A kernel that shares the groups of a view out among workgroups: with the view's uniform, and how many workgroups.
+    fn streaming(&self, spec: KernelSpec, view: &MatrixView<'_>) -> (Kernel, wgpu::Buffer, u32) {
+        let constants = view.variant().constants([("WORKGROUP", self.tuning.workgroup.into())]);
+        let share = view.share(self.tuning);
+        let uniform = self.uniform(&view.words(share.span));
+        (self.kernel(spec, view.variant(), &constants), uniform, share.workgroups)
+    }
+
     /// A uniform buffer with these contents; the same buffer for the same contents.
     fn uniform<T: bytemuck::Pod>(&self, words: &T) -> wgpu::Buffer {
         let contents = bytemuck::bytes_of(words);

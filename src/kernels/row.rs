@@ -6,7 +6,11 @@ use crate::{Dtype, Error, Result};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "row",
-    source: concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/row.wgsl")),
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/row.wgsl")
+    ),
     entry: "main",
     bindings: &[
         (0, Binding::Uniform),

@@ -22,12 +22,9 @@ impl Kernels {
             let problem = format!("{} bytes for {} weights of 4 bytes each", keys.size(), view.weights());
             return Err(Error::View { what: "keys", problem });
         }
-        let constants = view.variant().constants([("WORKGROUP", self.tuning.workgroup.into())]);
-        let kernel = self.kernel(SPEC, view.variant(), &constants);
-        let share = view.share(self.tuning);
-        let uniform = self.uniform(&view.words(share.span));
+        let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
         let bindings = [uniform.as_entire_buffer_binding(), view.binding(), keys.as_entire_buffer_binding()];
-        kernel.dispatch(&self.device, pass, &bindings, share.workgroups);
+        kernel.dispatch(&self.device, pass, &bindings, workgroups);
         Ok(())
     }
 }

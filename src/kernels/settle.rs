@@ -4,7 +4,11 @@ use super::{Kernels, MatrixView, mask};
 use crate::Result;
 use crate::gpu::{Binding, KernelSpec};
 
-const SOURCE: &str = concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/settle.wgsl"));
+const SOURCE: &str = concat!(
+    include_str!("../../shaders/weights.wgsl"),
+    include_str!("../../shaders/cut.wgsl"),
+    include_str!("../../shaders/settle.wgsl")
+);
 
 pub(super) const FIND: KernelSpec = KernelSpec {
     label: "settle find",

@@ -9,7 +9,11 @@ use crate::reference::{Cut, Quota, Window};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "threshold",
-    source: include_str!("../../shaders/threshold.wgsl"),
+    source: concat!(
+        include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/cut.wgsl"),
+        include_str!("../../shaders/threshold.wgsl")
+    ),
     entry: "main",
     bindings: &[(0, Binding::Uniform), (1, Binding::ReadWrite), (2, Binding::ReadWrite), (3, Binding::ReadWrite)],
 };

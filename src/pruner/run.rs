@@ -105,7 +105,8 @@ impl Pruner {
         let (tensors, jobs, tasks) = schedule(&plan, rule.scope);
 
         let selected: u64 = tensors.iter().map(|&t| input.tensors()[t].bytes()).sum();
-        let passes = if rule.scope == Scope::Global { 2 } else { 1 };
+        // A pool is read to be counted, and again to be masked.
+        let passes = if matches!(tasks[..], [Task::Pool { .. }]) { 2 } else { 1 };
         let rest = input.total_bytes() - selected;
         let meter = Meter { progress, done: AtomicU64::new(0), total: rest + passes * selected };
         let files = Files { input: &input, output: &output, tensors: &tensors, meter: &meter, read: AtomicU64::new(0) };

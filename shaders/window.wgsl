@@ -1,0 +1,14 @@
+// Where a histogram looks, and how its counts lie in memory: what bracket, histogram, threshold and row share.
+
+struct Window {
+    low: u32,   // smallest key inside
+    shift: u32, // keys per bin, as a power of two
+    bins: u32,
+    done: u32,  // 1: the cut is known, nothing to count
+}
+
+const HEADS: u32 = 64u;    // copies of the counters that lie before the bins
+const SPREAD: u32 = 8192u; // bins in all copies, where there are fewer than that
+
+// Copies of the bins.
+fn copies(bins: u32) -> u32 { return clamp(SPREAD / max(bins, 1u), 1u, HEADS); }
