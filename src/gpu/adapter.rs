@@ -43,7 +43,7 @@ pub(super) fn features_for(kind: wgpu::DeviceType) -> wgpu::Features {
 /// The adapter that is asked for, or the best that fits.
 pub(super) async fn choose(asked: Option<&str>) -> Result<(wgpu::Adapter, AdapterInfo)> {
     let Some(asked) = asked else {
-        // GL only where there is nothing else: on a machine without a display, looking for it prints complaints.
+        // GL only where there is nothing else: why start a backend that is not going to be used.
         let mut all = enumerate(wgpu::Backends::PRIMARY).await;
         if all.iter().all(|(_, info)| info.unfit.is_some()) {
             all = enumerate(wgpu::Backends::all()).await;
