@@ -21,16 +21,12 @@ struct Rows {
 @group(0) @binding(5) var<storage, read_write> mask: array<u32>;
 @group(0) @binding(6) var<storage, read_write> nonzero: array<atomic<u32>>; // [64][2] weights that are not zero: before, after
 
-const SEGMENT: u32 = 1024u; // groups of a row whose mask is settled at once
-
 // Keys below `low` go (there are `below` < k of them), at least k lie below `high`. Found when high = low + 1.
 struct Interval { low: u32, high: u32, below: u32, until: u32 }
 
 var<workgroup> totals: array<array<vec4u, 2>, 128>;
 var<workgroup> interval: Interval;
-var<workgroup> kept: array<u32, 1024>;
-var<workgroup> ties: array<u32, 1024>;
-var<workgroup> ranks: array<u32, 129>;
+var<workgroup> ties: array<u32, 128>; // per thread
 
 fn pivot(start: u32, step: u32, j: u32, within: Interval) -> u32 {
     return clamp(start + j * step, within.low + 1u, within.high - 1u);
@@ -117,6 +113,17 @@ fn search(row: u32, local: u32) -> Interval {
     return workgroupUniformLoad(&interval);
 }
 
+// Ties among the weights of groups `begin` to `end` of a row, if they are the keys from `low` to below `high`. A short
+// row's padding counts as ties at a cut of 0, but no group comes after it.
+fn count_ties(row: u32, begin: u32, end: u32, low: u32, high: u32) -> u32 {
+    var sum = 0u;
+    for (var w = begin; w < end; w++) {
+        let group = load(start_in_row(row, w), count_in_row(w));
+        sum += tallied(tally(group, low) - tally(group, high));
+    }
+    return sum;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) id: vec3u,
@@ -128,57 +135,38 @@ fn main(
     // Nothing below key 0 goes, everything below the limit does.
     var cut = Interval(0u, 0u, 0u, 0u);
     if rule.k > 0u { cut = search(row, local); }
-    // `until` = 0 says that keys below `high` go whole, without a quota among ties.
-    var go = rule.k - min(cut.below, rule.k);
-    if rule.k == 0u || cut.until == 0u { go = 0u; }
-    let whole = rule.k > 0u && cut.until == 0u;
+    // Keys from `high` on stay; of those from `low` to there, `go` go, lowest index first. `until` = 0 says that all do.
+    let split = cut.until != 0u;
+    var go = select(0u, rule.k - cut.below, split);
 
+    // Each thread takes a stretch of the row, knowing how many ties lie before it.
+    let per = (view.groups_per_row + WORKGROUP - 1u) / WORKGROUP;
+    let begin = min(local * per, view.groups_per_row);
+    let end = min(begin + per, view.groups_per_row);
+    if split {
+        ties[local] = count_ties(row, begin, end, cut.low, cut.high);
+        workgroupBarrier();
+        for (var t = 0u; t < local; t++) { go -= min(go, ties[t]); }
+    }
     var nonzero_before = 0u;
     var nonzero_after = 0u;
-    for (var base = 0u; base < view.groups_per_row; base += SEGMENT) {
-        let length = min(SEGMENT, view.groups_per_row - base);
-        for (var w = local; w < length; w += WORKGROUP) {
-            let count = count_in_row(base + w);
-            let group = load(start_in_row(row, base + w), count);
-            let real = 0xffffffffu >> (32u - count);
-            let nonzero_bits = at_least(group, 1u);
-            nonzero_before += countOneBits(nonzero_bits);
-            if rule.k == 0u { nonzero_after += countOneBits(nonzero_bits); }
-            let above = in_order(at_least(group, select(cut.low + 1u, cut.high, whole || rule.k == 0u))) & real;
-            kept[w] = above;
-            ties[w] = select(in_order(at_least(group, cut.low)) & real & ~above, 0u, whole || rule.k == 0u);
-        }
-        workgroupBarrier();
-        // Each thread settles a stretch of words, knowing how many ties lie before it.
-        let per = (length + WORKGROUP - 1u) / WORKGROUP;
-        let begin = min(local * per, length);
-        let end = min(begin + per, length);
-        var mine = 0u;
-        for (var w = begin; w < end; w++) { mine += countOneBits(ties[w]); }
-        ranks[local] = mine;
-        workgroupBarrier();
-        if local == 0u {
-            var sum = 0u;
-            for (var t = 0u; t < WORKGROUP; t++) {
-                let here = ranks[t];
-                ranks[t] = sum;
-                sum += here;
-            }
-            ranks[128] = sum;
-        }
-        workgroupBarrier();
-        var left = go - min(go, ranks[local]);
-        for (var w = begin; w < end; w++) {
-            var stay = ties[w];
+    for (var w = begin; w < end; w++) {
+        let count = count_in_row(w);
+        let group = load(start_in_row(row, w), count);
+        let real = 0xffffffffu >> (32u - count);
+        nonzero_before += countOneBits(at_least(group, 1u));
+        var kept = in_order(at_least(group, cut.high)) & real;
+        if cut.high > 0u { nonzero_after += countOneBits(kept); } else { nonzero_after += countOneBits(at_least(group, 1u)); }
+        if split {
+            var stay = in_order(at_least(group, cut.low)) & real & ~kept;
             let here = countOneBits(stay);
-            if here <= left { stay = 0u; } else { for (var i = 0u; i < left; i++) { stay &= stay - 1u; } }
-            left -= min(left, here);
-            mask[row * view.groups_per_row + base + w] = kept[w] | stay;
-            // What stays is above the cut, or at it; only at a cut of 0 is that a zero.
-            if rule.k > 0u { nonzero_after += countOneBits(kept[w] | select(0u, stay, cut.low > 0u)); }
+            if here <= go { stay = 0u; } else { for (var i = 0u; i < go; i++) { stay &= stay - 1u; } }
+            go -= min(go, here);
+            kept |= stay;
+            // At a cut of 0, what stays is a zero.
+            if cut.low > 0u { nonzero_after += countOneBits(stay); }
         }
-        go -= min(go, ranks[128]);
-        workgroupBarrier();
+        mask[row * view.groups_per_row + w] = kept;
     }
     atomicAdd(&nonzero[2u * (row % 64u)], nonzero_before);
     atomicAdd(&nonzero[2u * (row % 64u) + 1u], nonzero_after);

@@ -39,11 +39,15 @@ fn valid(j: u32, count: u32) -> u32 {
     return select((1u << (8u * (have & 3u))) - 1u, 0xffffffffu, have >= 4u);
 }
 
-fn unaligned_word(byte: u32) -> u32 {
+// 16 bytes from any byte on. No branches: there are up to 32 of these in a kernel, and compilers take minutes over that.
+fn unaligned_quad(byte: u32) -> vec4u {
+    let at = byte >> 2u;
+    let low = vec4u(words[at], words[at + 1u], words[at + 2u], words[at + 3u]);
+    if SIZE == 4u { return low; }
     let shift = (byte & 3u) * 8u;
-    let low = words[byte >> 2u] >> shift;
-    if shift == 0u { return low; }
-    return low | (words[(byte >> 2u) + 1u] << (32u - shift));
+    // A shift by 32, which takes two.
+    let high = (vec4u(low.yzw, words[at + 4u]) << vec4u(1u)) << vec4u(31u - shift);
+    return (low >> vec4u(shift)) | high;
 }
 
 fn quad(first: u32, j: u32, count: u32) -> vec4u {
@@ -51,8 +55,7 @@ fn quad(first: u32, j: u32, count: u32) -> vec4u {
     if ALIGNED {
         q = quads[first * SIZE / 16u + j];
     } else {
-        let byte = first * SIZE + 16u * j;
-        q = vec4u(unaligned_word(byte), unaligned_word(byte + 4u), unaligned_word(byte + 8u), unaligned_word(byte + 12u));
+        q = unaligned_quad(first * SIZE + 16u * j);
     }
     q &= vec4u(key_lanes());
     if TAIL {
