@@ -367,6 +367,39 @@ fn dropped_or_unfinished_outputs_leave_nothing() {
 }
 
 #[test]
+fn an_abandoned_output_is_gone_or_whole_and_whoever_writes_it_waits() {
+    let temp = tempfile::tempdir().unwrap();
+    let (input, output) = (temp.path().join("in"), temp.path().join("new/out"));
+    sharded(&input);
+    let checkpoint = Checkpoint::open(&input).unwrap();
+    let pending = |unfinished| {
+        let pending = Output::create_noting(&checkpoint, &output, false, unfinished).unwrap();
+        pending.copy_rest(&|_| false, &|_| {}).unwrap();
+        pending
+    };
+    // Nothing was made yet.
+    assert!(!Unfinished::default().abandon());
+
+    let unfinished = Unfinished::default();
+    let half = pending(&unfinished);
+    assert!(!unfinished.clone().abandon());
+    assert_eq!(listing(temp.path()), ["in"]);
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = half.commit();
+        let _ = tell.send(());
+    });
+    let waits = told.recv_timeout(std::time::Duration::from_millis(100));
+    assert_eq!(waits, Err(std::sync::mpsc::RecvTimeoutError::Timeout));
+    assert_eq!(listing(temp.path()), ["in"]);
+
+    let unfinished = Unfinished::default();
+    pending(&unfinished).commit().unwrap();
+    assert!(unfinished.abandon());
+    assert_eq!(listing(&output).len(), 5);
+}
+
+#[test]
 fn single_files_go_where_they_are_told() {
     let temp = tempfile::tempdir().unwrap();
     let path = |name: &str| temp.path().join(name);

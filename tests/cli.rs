@@ -7,6 +7,9 @@
 
 #[path = "cli/harness.rs"]
 mod harness;
+#[cfg(unix)]
+#[path = "cli/signals.rs"]
+mod signals;
 
 use std::fs;
 use std::path::{Path, PathBuf};

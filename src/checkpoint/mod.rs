@@ -10,7 +10,7 @@
 //! - The output has the input's shard names, tensor order and `__metadata__`; its headers, its index and every tensor
 //!   that is not written are the input's, byte for byte. That works because pruning changes no size.
 //! - Nothing exists under a final name before [`Output::commit`] has everything synced. Dropping an [`Output`] removes
-//!   all that it made.
+//!   all that it made, and so does [`Unfinished::abandon`] from another thread.
 //!
 //! # What is stricter than the `safetensors` crate
 //!
@@ -36,8 +36,10 @@ mod pending;
 mod place;
 mod problem;
 mod read;
+mod unfinished;
 
 pub use header::MAX_HEADER_BYTES;
 pub use output::{Committed, Output};
 pub use problem::{CheckpointProblem, HeaderProblem};
 pub use read::{Checkpoint, Shard, TensorInfo};
+pub use unfinished::Unfinished;

@@ -3,8 +3,9 @@
 //! Guarantees:
 //!
 //! - Until [`Output::commit`], all that exists are files named `.lopper-…` in the output's folder. Dropping the output
-//!   removes them, and the folders that were created for them. (A process that is killed leaves them behind; they are
-//!   never taken for part of a checkpoint, and may be deleted.)
+//!   removes them, and the folders that were created for them; so does [`Unfinished::abandon`], for a process that
+//!   cannot wait for that. (One that is killed leaves them behind; they are never taken for part of a checkpoint, and
+//!   may be deleted.)
 //! - `commit` renames nothing before everything is written and synced; the index comes last. Without `force` no file is
 //!   replaced, not even one that appeared meanwhile.
 //! - `commit` refuses an output that is not written in full.
@@ -25,6 +26,7 @@ use super::pending::{Pending, copy_failed, new_file, rename_all, sync_folder};
 use super::place::{self, Created};
 use super::problem::{CheckpointProblem as Problem, quoted};
 use super::read::{Checkpoint, Layout};
+use super::unfinished::Unfinished;
 use crate::{Error, Result};
 
 /// The most bytes that are copied between two calls of a progress function.
@@ -47,6 +49,7 @@ pub struct Output {
     skipped: Vec<OsString>,
     folder: PathBuf,
     final_path: PathBuf,
+    unfinished: Unfinished,
     /// Last, so that it is dropped when the temporary files are gone.
     created: Created,
 }
@@ -79,6 +82,14 @@ impl Output {
     /// [`Error::Output`] if the output is the input or inside it, under whichever name, or exists (a folder: is not
     /// empty) and `force` is false; [`Error::Io`] if files cannot be created.
     pub fn create(input: &Checkpoint, output: &Path, force: bool) -> Result<Self> {
+        Self::create_noting(input, output, force, &Unfinished::default())
+    }
+
+    /// As [`create`](Self::create), and notes in `unfinished` what it makes, until it is committed.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_noting(input: &Checkpoint, output: &Path, force: bool, unfinished: &Unfinished) -> Result<Self> {
         let (folder, single) = place::find(input, output)?;
         place::check_folder(input, &folder, force)?;
         let inner = &input.0;
@@ -103,11 +114,11 @@ impl Output {
             place::check_file(&folder, name, &identities, &reals, force)?;
         }
 
-        let created = Created::folder(&folder)?;
+        let created = Created::folder(&folder, unfinished)?;
         let mut shards = Vec::new();
         for (name, shard) in names.iter().take(shard_count).zip(&inner.shards) {
             let to = folder.join(name);
-            let (file, pending) = new_file(&folder, to)?;
+            let (file, pending) = new_file(&folder, to, unfinished)?;
             file.set_len(shard.len).map_err(Error::io("write", &pending.to))?;
             shards.push(pending);
         }
@@ -123,6 +134,7 @@ impl Output {
             skipped,
             final_path: single.map_or_else(|| folder.clone(), |name| folder.join(name)),
             folder,
+            unfinished: unfinished.clone(),
             created,
         })
     }
@@ -225,14 +237,15 @@ impl Output {
         // The first of these bindings, so the last to be dropped if something fails: folders are removed only when
         // empty.
         let created = self.created;
-        let Self { input, force, handles, shards: mut files, others, skipped, folder, final_path, .. } = self;
+        let Self { input, force, handles, shards: mut files, others, skipped, folder, final_path, unfinished, .. } =
+            self;
         drop(handles);
         let mut bytes = input.total_bytes();
         for other in others {
             let to = folder.join(&other.name);
             let from = File::open(&other.real).map_err(Error::io("open", &other.real))?;
             let len = from.metadata().map_err(Error::io("read", &other.real))?.len();
-            let (file, pending) = new_file(&folder, to)?;
+            let (file, pending) = new_file(&folder, to, &unfinished)?;
             file::copy_range(&from, &file, 0..len)
                 .and_then(|()| file.sync_all())
                 .map_err(|e| copy_failed(&other.real, &pending.to, e))?;
@@ -240,13 +253,13 @@ impl Output {
             files.push(pending);
         }
         if let Layout::Folder { index: Some(index), .. } = &input.0.layout {
-            let (mut file, pending) = new_file(&folder, folder.join(&index.name))?;
+            let (mut file, pending) = new_file(&folder, folder.join(&index.name), &unfinished)?;
             file.write_all(&index.bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &pending.to))?;
             bytes += index.bytes.len() as u64;
             files.push(pending);
         }
         let count = files.len();
-        rename_all(files, force)?;
+        rename_all(files, force, &unfinished)?;
         sync_folder(&folder)?;
         for parent in created.keep().iter().filter_map(|made| made.parent()) {
             sync_folder(parent)?;

@@ -13,6 +13,7 @@ use super::file::Identity;
 use super::folder::TEMPORARY;
 use super::place;
 use super::problem::CheckpointProblem as Problem;
+use super::unfinished::{Made, Unfinished};
 use crate::{Error, Result};
 
 /// A temporary file and its final path.
@@ -36,12 +37,14 @@ impl Pending {
 }
 
 /// A new temporary file in `folder`, with the permissions that any new file of this user gets.
-pub(super) fn new_file(folder: &Path, to: PathBuf) -> Result<(File, Pending)> {
+pub(super) fn new_file(folder: &Path, to: PathBuf, unfinished: &Unfinished) -> Result<(File, Pending)> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut made = unfinished.lock();
     let (file, temp) = builder.tempfile_in(folder).map(NamedTempFile::into_parts).map_err(Error::io("create", &to))?;
+    made.files.push(temp.to_path_buf());
     let identity = Identity::of(&file.metadata().map_err(Error::io("create", &to))?);
     Ok((file, Pending { temp, identity, to }))
 }
@@ -53,7 +56,9 @@ pub(super) fn copy_failed(from: &Path, to: &Path, e: io::Error) -> Error {
 }
 
 /// Gives all files their final names, in order. If one fails, those before it are removed again unless `force`.
-pub(super) fn rename_all(files: Vec<Pending>, force: bool) -> Result<()> {
+pub(super) fn rename_all(files: Vec<Pending>, force: bool, unfinished: &Unfinished) -> Result<()> {
+    // Until all are renamed: half of a checkpoint is worse than none.
+    let mut made = unfinished.lock();
     let mut renamed: Vec<PathBuf> = Vec::new();
     for Pending { temp, to, .. } in files {
         let done = if force { temp.persist(&to).map_err(|e| e.error) } else { rename_to_new(temp, &to) };
@@ -68,6 +73,7 @@ pub(super) fn rename_all(files: Vec<Pending>, force: bool) -> Result<()> {
         }
         renamed.push(to);
     }
+    *made = Made { placed: true, ..Made::default() };
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use super::file::Identity;
 use super::folder;
 use super::read::{Checkpoint, Layout};
+use super::unfinished::Unfinished;
 use crate::{Error, Result};
 
 /// The folder that an output goes to, as an absolute path without links, and the name in it if the output is one file.
@@ -104,33 +105,44 @@ pub(super) fn refused(path: &Path, reason: &str) -> Error {
 }
 
 /// Folders that were created for an output; removed again when dropped, as far as they are empty.
-#[derive(Debug, Default)]
-pub(super) struct Created(Vec<PathBuf>);
+#[derive(Debug)]
+pub(super) struct Created {
+    folders: Vec<PathBuf>,
+    unfinished: Unfinished,
+}
 
 impl Created {
     /// Creates a folder and its parents, as far as they are missing.
-    pub(super) fn folder(path: &Path) -> Result<Self> {
-        let mut created = Self::default();
+    pub(super) fn folder(path: &Path, unfinished: &Unfinished) -> Result<Self> {
+        let mut created = Self { folders: Vec::new(), unfinished: unfinished.clone() };
         let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.exists()).collect();
+        // Taken after `created` is made, so released before that is dropped.
+        let mut made = unfinished.lock();
+        made.placed = false;
         for folder in missing.into_iter().rev() {
             match fs::create_dir(folder) {
-                Ok(()) => created.0.push(folder.to_owned()),
+                Ok(()) => {
+                    created.folders.push(folder.to_owned());
+                    made.folders.push(folder.to_owned());
+                }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
                 Err(e) => return Err(Error::io("create", folder)(e)),
             }
         }
+        drop(made);
         Ok(created)
     }
 
     /// Lets them stay.
     pub(super) fn keep(mut self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.folders)
     }
 }
 
 impl Drop for Created {
     fn drop(&mut self) {
-        for folder in self.0.iter().rev() {
+        let _made = self.unfinished.lock();
+        for folder in self.folders.iter().rev() {
             // Fails where something else has been put there meanwhile, which is as it should be.
             let _ = fs::remove_dir(folder);
         }

@@ -8,7 +8,7 @@ use lopper::pruner::{Rule, Scope, Selection, Target};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  failed, or stopped: nothing was written
+  1  failed, or stopped: no checkpoint was written, unless the message says that it was
   2  the command line makes no sense
   3  `verify` found a mismatch";
 
@@ -24,7 +24,9 @@ Examples:
 Which tensors: float tensors of two dimensions or more whose name is no embedding, output head or normalisation.
 --include, --exclude and --all change that. Globs match whole names; * also crosses dots.
 
-Exit codes: 0 done, 1 failed or stopped (nothing was written), 2 the command line makes no sense";
+Ctrl-C stops a run at its next chunk, or ends it after five seconds; a second one ends it at once. Nothing is left then.
+
+Exit codes: 0 done, 1 failed or stopped (nothing written, unless it says otherwise), 2 the command line makes no sense";
 
 const VERIFY_HELP: &str = "\
 Examples:

@@ -5,6 +5,7 @@ mod devices;
 mod progress;
 mod prune;
 mod report;
+mod stop;
 mod table;
 mod text;
 mod verify;

@@ -1,9 +1,7 @@
 //! `lopper prune`: a plan from the arguments, run or only shown.
 
 use std::ops::ControlFlow;
-use std::process::{ExitCode, exit};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
@@ -15,6 +13,7 @@ use lopper::pruner::{Action, Options, Plan, Pruner, Report, Scope, Target, Tenso
 use super::args::{Cli, PruneArgs};
 use super::progress::Bar;
 use super::report::ReportFile;
+use super::stop::Stop;
 use super::table::{Grid, groups, range};
 use super::text::{self, bytes, count, magnitude, percent};
 
@@ -34,8 +33,9 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
     let (report, shown) = match output {
         Some(output) if !args.dry_run => {
             drop(checkpoint);
-            let stop = stop_on_signal()?;
+            let stop = Stop::listen(report_file.as_ref().map(ReportFile::temporary))?;
             let pruner = Pruner::new(pollster::block_on(Gpu::open(args.adapter.as_deref()))?);
+            stop.cleans_up(pruner.unfinished());
             let mut options = Options::default();
             if let Some(memory) = args.memory {
                 options.memory = memory;
@@ -44,7 +44,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
             let bar = Bar::new(args.quiet);
             let report = pruner.prune(&args.input, output, &rule, &options, &|done, all| {
                 bar.set(done, all);
-                if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             drop(bar);
             let shown = outcome(&report);
@@ -66,20 +66,6 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
         text::print(&shown)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Ctrl-C and SIGTERM ask the run to stop at the next chunk; a second one does not wait.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let seen = stop.clone();
-    ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            exit(130);
-        }
-        text::tell("stopping; once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
 }
 
 /// What a dry run shows: each tensor, how much of it goes, and why.

@@ -40,6 +40,11 @@ impl ReportFile {
         Ok(Self { path: place, file })
     }
 
+    /// Where it lies until it is written.
+    pub fn temporary(&self) -> &Path {
+        self.file.path()
+    }
+
     /// Writes it and gives it its name.
     pub fn write(mut self, report: &Report) -> Result<()> {
         let name = self.path.display().to_string();

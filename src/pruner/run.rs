@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{
     Action, AdapterReport, Plan, Report, Rule, RuleReport, Scope, Seconds, Target, TensorReport, Totals, quota,
 };
-use crate::checkpoint::{Checkpoint, Output};
+use crate::checkpoint::{Checkpoint, Output, Unfinished};
 use crate::gpu::Gpu;
 use crate::scheduler::{self, Job, Outcome, Sink, Source, Task};
 use crate::{Error, Result};
@@ -36,6 +36,7 @@ pub type Progress<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + Sync + 'a;
 #[derive(Debug, Clone)]
 pub struct Pruner {
     gpu: Gpu,
+    unfinished: Unfinished,
 }
 
 /// Bytes done, told to the caller, who may stop the run.
@@ -82,7 +83,13 @@ impl Sink for Files<'_> {
 impl Pruner {
     /// A pruner on this GPU.
     pub fn new(gpu: Gpu) -> Self {
-        Self { gpu }
+        Self { gpu, unfinished: Unfinished::default() }
+    }
+
+    /// What runs of this pruner and its clones have made and not finished, for a program that has to end before they
+    /// return: a driver may compile for minutes, and hears nothing meanwhile.
+    pub fn unfinished(&self) -> Unfinished {
+        self.unfinished.clone()
     }
 
     /// Prunes a checkpoint: a `.safetensors` file, an index file, or a folder. The output has the same layout.
@@ -101,7 +108,7 @@ impl Pruner {
         let start = Instant::now();
         let input = Checkpoint::open(input)?;
         let plan = Plan::new(rule, input.tensors())?;
-        let output = Output::create(&input, output, options.force)?;
+        let output = Output::create_noting(&input, output, options.force, &self.unfinished)?;
         let (tensors, jobs, tasks) = schedule(&plan, rule.scope);
 
         let selected: u64 = tensors.iter().map(|&t| input.tensors()[t].bytes()).sum();
@@ -134,6 +141,8 @@ impl Pruner {
         let copy = copied?;
         synced?;
         let bytes_read = files.read.into_inner() + rest;
+        // The last chance: from here on no one asks.
+        meter.add(0)?;
         let committing = Instant::now();
         let committed = output.commit()?;
 
