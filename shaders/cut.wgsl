@@ -10,5 +10,5 @@ struct Cut {
     ties_left: vec2u,
     weights_left: vec2u,
     guess: u32,     // tile of the next chunk from which ties are expected to stay
-    spare: u32,
+    pruned: u32,    // weights that go in all; of many chunks under one cut, not known here
 }

@@ -9,8 +9,8 @@
 
 override WORKGROUP: u32 = 256u;
 
-@group(0) @binding(3) var<storage, read> window: Window;
-// [64][2]: non-zero weights with a key of at least `low`, non-zero weights; then [copies][bins]
+@group(0) @binding(3) var<storage, read_write> window: Window;
+// [64][2]: non-zero weights with a key of at least `low`, non-zero weights; then [copies][pitch]
 @group(0) @binding(4) var<storage, read_write> counts: array<atomic<u32>>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -25,7 +25,7 @@ fn main(
     let end = min(begin + view.span, view.groups);
     let low = window.low;
     let head = 2u * (workgroup % HEADS);
-    let base = 2u * HEADS + (workgroup % copies(window.bins)) * window.bins;
+    let base = 2u * HEADS + (workgroup % copies(window.bins)) * pitch(window.bins);
 
     if window.shift == 0u && window.bins <= 7u {
         var nonzero = 0u;
@@ -64,19 +64,18 @@ fn main(
     for (var i = begin + local; i < end; i += WORKGROUP) {
         let first = start_of(i);
         let group = load(first, count_of(i));
-        let some = at_least(group, 1u);
-        let from_low = at_least(group, low);
-        nonzero += countOneBits(some);
-        reached += countOneBits(from_low);
-        var inside = from_low & some & ~at_least(group, high);
-        while inside != 0u {
-            let bit = firstTrailingBit(inside);
-            inside &= inside - 1u;
+        nonzero += tally(group, 1u);
+        reached += tally(group, low);
+        var left = inside(group, max(low, 1u), high);
+        while left != 0u {
+            let bit = firstTrailingBit(left);
+            left &= left - 1u;
             let key = key_at(first + weight_of_bit(bit));
             atomicAdd(&counts[base + ((key - low) >> window.shift)], 1u);
         }
     }
-    if low == 0u { reached = nonzero; }
+    nonzero = tallied(nonzero);
+    reached = select(tallied(reached), nonzero, low == 0u);
     atomicAdd(&counts[head], reached);
     atomicAdd(&counts[head + 1u], nonzero);
 }

@@ -6,7 +6,7 @@
 
 override WORKGROUP: u32 = 256u;
 
-@group(0) @binding(3) var<storage, read> cut: Cut;
+@group(0) @binding(3) var<storage, read_write> cut: Cut;
 @group(0) @binding(4) var<storage, read_write> mask: array<u32>;          // [groups] bit i = weight i of the group
 @group(0) @binding(5) var<storage, read_write> tiles: array<atomic<u32>>; // [ceil(groups / 64)] ties, zero before
 

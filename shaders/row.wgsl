@@ -1,13 +1,16 @@
-// Prunes the k smallest of each row by itself: selection and mask in one kernel, one workgroup per row.
+// Prunes the k smallest of each row by itself: selection and mask in one kernel, one workgroup per row. `whole` does the
+// same with all rows of a small matrix together, in one workgroup, and says where the cut is.
 //
 // Selection is a search by counting: each step compares the whole row (which stays in cache) with 8 pivots, in
 // registers and without atomics, and keeps the interval between two of them that holds the k-th smallest key. The first
 // pivots are spread over the interval that a sample of the matrix suggests, the following ones about the interpolated
 // rank, and evenly at every third step and where interpolation has little to go by: 3 steps for a typical row of 16-bit
-// weights, and never more than three times those of even ninefold division, whatever the values. Ends early when a pivot has exactly k keys below.
+// weights, and never more than three times those of even ninefold division, whatever the values. For rows it ends early
+// when a pivot has exactly k keys below; `whole` goes on to the cut itself.
 // Bytes per weight: SIZE + 1/8 from memory, SIZE more per step from cache.
 
 override WORKGROUP: u32 = 64u; // a power of two, at most 128
+override WHOLE: bool = false;  // all rows compete: for entry point `whole`
 
 struct Rows {
     k: u32,      // how many go in each row, at most cols
@@ -17,9 +20,10 @@ struct Rows {
 }
 
 @group(0) @binding(3) var<uniform> rule: Rows;
-@group(0) @binding(4) var<storage, read> window: Window; // about the k-th smallest of the whole matrix
+@group(0) @binding(4) var<storage, read_write> window: Window; // about the k-th smallest of the whole matrix
 @group(0) @binding(5) var<storage, read_write> mask: array<u32>;
 @group(0) @binding(6) var<storage, read_write> nonzero: array<atomic<u32>>; // [64][2] weights that are not zero: before, after
+@group(0) @binding(7) var<storage, read_write> cut_out: Cut;
 
 // Keys below `low` go (there are `below` < k of them), at least k lie below `high`. Found when high = low + 1.
 struct Interval { low: u32, high: u32, below: u32, until: u32 }
@@ -28,12 +32,33 @@ var<workgroup> totals: array<array<vec4u, 2>, 128>;
 var<workgroup> interval: Interval;
 var<workgroup> ties: array<u32, 128>; // per thread
 
+// Weights that compete, and the groups they lie in.
+fn weights_in_unit() -> u32 {
+    if WHOLE { return view.rows * view.cols; }
+    return view.cols;
+}
+
+fn groups_in_unit() -> u32 {
+    if WHOLE { return view.groups; }
+    return view.groups_per_row;
+}
+
+fn start_in_unit(row: u32, w: u32) -> u32 {
+    if WHOLE { return start_of(w); }
+    return start_in_row(row, w);
+}
+
+fn count_in_unit(w: u32) -> u32 {
+    if WHOLE { return count_of(w); }
+    return count_in_row(w);
+}
+
 fn pivot(start: u32, step: u32, j: u32, within: Interval) -> u32 {
     return clamp(start + j * step, within.low + 1u, within.high - 1u);
 }
 
-// Weights of the row with keys of at least each of the 8 pivots, and all pairs of threads' sums folded into thread 0's.
-fn count_row(row: u32, local: u32, start: u32, step: u32, within: Interval) {
+// Weights of the unit with keys of at least each of the 8 pivots, and all pairs of threads' sums folded into thread 0's.
+fn count_unit(row: u32, local: u32, start: u32, step: u32, within: Interval) {
     var c = vec4u(0u);
     var d = vec4u(0u);
     let p = vec4u(pivot(start, step, 0u, within), pivot(start, step, 1u, within),
@@ -43,10 +68,10 @@ fn count_row(row: u32, local: u32, start: u32, step: u32, within: Interval) {
     totals[local][0] = vec4u(0u);
     totals[local][1] = vec4u(0u);
     // A thread's tallies must be folded before they overflow.
-    for (var base = 0u; base < view.groups_per_row; base += 4095u * WORKGROUP) {
-        let end = min(base + 4095u * WORKGROUP, view.groups_per_row);
+    for (var base = 0u; base < groups_in_unit(); base += 4095u * WORKGROUP) {
+        let end = min(base + 4095u * WORKGROUP, groups_in_unit());
         for (var w = base + local; w < end; w += WORKGROUP) {
-            let group = load(start_in_row(row, w), count_in_row(w));
+            let group = load(start_in_unit(row, w), count_in_unit(w));
             c += vec4u(tally(group, p.x), tally(group, p.y), tally(group, p.z), tally(group, p.w));
             d += vec4u(tally(group, q.x), tally(group, q.y), tally(group, q.z), tally(group, q.w));
         }
@@ -68,18 +93,18 @@ fn count_row(row: u32, local: u32, start: u32, step: u32, within: Interval) {
 // Narrows the interval by one pivot that has `below` keys below it.
 fn narrow(within: Interval, key: u32, below: u32) -> Interval {
     var next = within;
-    if below == rule.k {
+    if !WHOLE && below == rule.k {
         next = Interval(key - 1u, key, 0u, 0u); // exactly those below go: no ties to split
     } else if below < rule.k && key > within.low {
         next = Interval(key, within.high, below, within.until);
-    } else if below > rule.k && key < within.high {
+    } else if below >= rule.k && key < within.high {
         next = Interval(within.low, key, within.below, below);
     }
     return next;
 }
 
 fn search(row: u32, local: u32) -> Interval {
-    if local == 0u { interval = Interval(0u, key_limit(), 0u, view.cols); }
+    if local == 0u { interval = Interval(0u, key_limit(), 0u, weights_in_unit()); }
     var step_number = 0u;
     loop {
         let now = workgroupUniformLoad(&interval);
@@ -98,13 +123,13 @@ fn search(row: u32, local: u32) -> Interval {
             let about = now.low + u32(f32(width) * share);
             start = max(about, now.low + 4u * step) - 4u * step + step / 2u;
         }
-        count_row(row, local, start, step, now);
+        count_unit(row, local, start, step, now);
         if local == 0u {
             var next = now;
             for (var j = 0u; j < 8u; j++) {
-                let below = view.cols - totals[0][j / 4u][j % 4u];
+                let below = weights_in_unit() - totals[0][j / 4u][j % 4u];
                 next = narrow(next, pivot(start, step, j, now), below);
-                if below == rule.k { break; }
+                if !WHOLE && below == rule.k { break; }
             }
             interval = next;
         }
@@ -113,25 +138,26 @@ fn search(row: u32, local: u32) -> Interval {
     return workgroupUniformLoad(&interval);
 }
 
-// Ties among the weights of groups `begin` to `end` of a row, if they are the keys from `low` to below `high`. A short
-// row's padding counts as ties at a cut of 0, but no group comes after it.
+// Ties among the weights of groups `begin` to `end`, if they are the keys from `low` to below `high`.
 fn count_ties(row: u32, begin: u32, end: u32, low: u32, high: u32) -> u32 {
     var sum = 0u;
     for (var w = begin; w < end; w++) {
-        let group = load(start_in_row(row, w), count_in_row(w));
-        sum += tallied(tally(group, low) - tally(group, high));
+        let count = count_in_unit(w);
+        let group = load(start_in_unit(row, w), count);
+        if TAIL {
+            // Padding reads as zero, and must not look like a tie.
+            sum += countOneBits(in_order(inside(group, low, high)) & (0xffffffffu >> (32u - count)));
+        } else {
+            sum += tallied(tally(group, low) - tally(group, high));
+        }
     }
     return sum;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) id: vec3u,
-    @builtin(num_workgroups) ids: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = linear(id, ids);
-    if row >= view.rows { return; }
+// A thread's share of what was found.
+struct Done { cut: Interval, nonzero_before: u32, nonzero_after: u32 }
+
+fn prune(row: u32, local: u32) -> Done {
     // Nothing below key 0 goes, everything below the limit does.
     var cut = Interval(0u, 0u, 0u, 0u);
     if rule.k > 0u { cut = search(row, local); }
@@ -139,10 +165,10 @@ fn main(
     let split = cut.until != 0u;
     var go = select(0u, rule.k - cut.below, split);
 
-    // Each thread takes a stretch of the row, knowing how many ties lie before it.
-    let per = (view.groups_per_row + WORKGROUP - 1u) / WORKGROUP;
-    let begin = min(local * per, view.groups_per_row);
-    let end = min(begin + per, view.groups_per_row);
+    // Each thread takes a stretch of the unit, knowing how many ties lie before it.
+    let per = (groups_in_unit() + WORKGROUP - 1u) / WORKGROUP;
+    let begin = min(local * per, groups_in_unit());
+    let end = min(begin + per, groups_in_unit());
     if split {
         ties[local] = count_ties(row, begin, end, cut.low, cut.high);
         workgroupBarrier();
@@ -151,12 +177,13 @@ fn main(
     var nonzero_before = 0u;
     var nonzero_after = 0u;
     for (var w = begin; w < end; w++) {
-        let count = count_in_row(w);
-        let group = load(start_in_row(row, w), count);
+        let count = count_in_unit(w);
+        let group = load(start_in_unit(row, w), count);
         let real = 0xffffffffu >> (32u - count);
-        nonzero_before += countOneBits(at_least(group, 1u));
+        let nonzero_here = countOneBits(at_least(group, 1u));
+        nonzero_before += nonzero_here;
         var kept = in_order(at_least(group, cut.high)) & real;
-        if cut.high > 0u { nonzero_after += countOneBits(kept); } else { nonzero_after += countOneBits(at_least(group, 1u)); }
+        nonzero_after += select(nonzero_here, countOneBits(kept), cut.high > 0u);
         if split {
             var stay = in_order(at_least(group, cut.low)) & real & ~kept;
             let here = countOneBits(stay);
@@ -168,6 +195,35 @@ fn main(
         }
         mask[row * view.groups_per_row + w] = kept;
     }
-    atomicAdd(&nonzero[2u * (row % 64u)], nonzero_before);
-    atomicAdd(&nonzero[2u * (row % 64u) + 1u], nonzero_after);
+    return Done(cut, nonzero_before, nonzero_after);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) id: vec3u,
+    @builtin(num_workgroups) ids: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear(id, ids);
+    if row >= view.rows { return; }
+    let done = prune(row, local);
+    atomicAdd(&nonzero[2u * (row % 64u)], done.nonzero_before);
+    atomicAdd(&nonzero[2u * (row % 64u) + 1u], done.nonzero_after);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn whole(@builtin(local_invocation_index) local: u32) {
+    let done = prune(0u, local);
+    workgroupBarrier();
+    ties[local] = done.nonzero_before;
+    workgroupBarrier();
+    if local > 0u { return; }
+    var zeros = weights_in_unit();
+    for (var t = 0u; t < WORKGROUP; t++) { zeros -= ties[t]; }
+    let go = rule.k - done.cut.below;
+    if rule.k == 0u {
+        cut_out = Cut(0u, zeros, 0u, zeros, vec2u(0u), vec2u(0u), vec2u(0u), 0u, 0u);
+    } else {
+        cut_out = Cut(done.cut.low, done.cut.until - done.cut.below, go, zeros, vec2u(0u), vec2u(0u), vec2u(0u), 0u, rule.k);
+    }
 }

@@ -2,7 +2,8 @@
 //
 // `find` (one workgroup) scans the ties per tile for the tile in which the quota runs out, and carries quota, ties and
 // a new guess over to the next chunk. `settle` then rewrites the tiles between guess and truth, re-reading only those
-// that hold ties: about the square root of the number of ties, where ties are spread evenly.
+// that hold ties: about the square root of the number of ties, where ties are spread evenly. `split` does the tile of the
+// boundary itself, and leaves all tiles zero for the next mask.
 
 override WORKGROUP: u32 = 64u; // of `settle`: one thread per word of a tile
 override THREADS: u32 = 256u;  // of `find`, at most 256
@@ -122,4 +123,5 @@ fn split(@builtin(local_invocation_index) local: u32) {
         go -= 1u;
     }
     if i < view.groups { mask[i] = bits.x | stay; }
+    for (var t = local; t < (view.groups + WORDS - 1u) / WORDS; t += WORDS) { tiles[t] = 0u; }
 }

@@ -20,7 +20,7 @@ struct Quota {
 
 @group(0) @binding(0) var<uniform> quota: Quota;
 @group(0) @binding(1) var<storage, read_write> window: Window;
-@group(0) @binding(2) var<storage, read_write> counts: array<u32>; // left cleared
+@group(0) @binding(2) var<storage, read_write> counts: array<vec4u>; // left cleared
 @group(0) @binding(3) var<storage, read_write> cut: Cut;
 
 const FIXED: u32 = 0xffffffffu;
@@ -30,9 +30,10 @@ var<workgroup> sums: array<u32, 256>;
 var<workgroup> heads: array<vec2u, 64>;
 var<workgroup> rule: Window; // as it was on entry
 
-fn bin(b: u32, bins: u32, copies: u32) -> u32 {
-    var sum = counts[2u * HEADS + b];
-    for (var c = 1u; c < copies; c++) { sum += counts[2u * HEADS + c * bins + b]; }
+// Counts of bins 4 * q to 4 * q + 3.
+fn bins_of(q: u32, quads: u32, copies: u32) -> vec4u {
+    var sum = counts[HEADS / 2u + q];
+    for (var c = 1u; c < copies; c++) { sum += counts[HEADS / 2u + c * quads + q]; }
     return sum;
 }
 
@@ -42,10 +43,10 @@ fn narrow(low: u32, keys: u32) {
     window = Window(low, shift, ((keys - 1u) >> shift) + 1u, 0u);
 }
 
-fn found(key: u32, ties: u32, go: u32, zeros: u32) {
+fn found(key: u32, ties: u32, go: u32, zeros: u32, pruned: u32) {
     // Ties are spread evenly if nothing is known of them, so the boundary is guessed at their share.
     let boundary = f32(quota.weights) * (f32(go) / f32(max(ties, 1u)));
-    cut = Cut(key, ties, go, zeros, vec2u(go, 0u), vec2u(ties, 0u), vec2u(quota.weights, 0u), u32(boundary) / TILE, 0u);
+    cut = Cut(key, ties, go, zeros, vec2u(go, 0u), vec2u(ties, 0u), vec2u(quota.weights, 0u), u32(boundary) / TILE, pruned);
     window.done = 1u;
 }
 
@@ -55,13 +56,18 @@ fn main(@builtin(local_invocation_index) local: u32) {
     let now = workgroupUniformLoad(&rule);
     if now.done != 0u { return; }
 
-    if local < HEADS { heads[local] = vec2u(counts[2u * local], counts[2u * local + 1u]); }
-    let per = (now.bins + THREADS - 1u) / THREADS;
-    let begin = min(local * per, now.bins);
-    let end = min(begin + per, now.bins);
+    if local < HEADS {
+        let pair = counts[local / 2u];
+        heads[local] = select(pair.xy, pair.zw, local % 2u == 1u);
+    }
+    let quads = pitch(now.bins) / 4u;
     let copied = copies(now.bins);
-    var mine = 0u;
-    for (var b = begin; b < end; b++) { mine += bin(b, now.bins, copied); }
+    let per = (quads + THREADS - 1u) / THREADS;
+    let begin = min(local * per, quads);
+    let end = min(begin + per, quads);
+    var sum = vec4u(0u);
+    for (var q = begin; q < end; q++) { sum += bins_of(q, quads, copied); }
+    let mine = sum.x + sum.y + sum.z + sum.w;
     sums[local] = mine;
     workgroupBarrier();
 
@@ -81,9 +87,12 @@ fn main(@builtin(local_invocation_index) local: u32) {
         total += sums[t];
     }
     if quota.k == 0u {
-        if local == 0u { found(0u, zeros, 0u, zeros); }
+        if local == 0u { found(0u, zeros, 0u, zeros, 0u); }
     } else if quota.k == FIXED {
-        if local == 0u { found(now.low, total - below, total - below, zeros); }
+        if local == 0u {
+            found(now.low, total - below, total - below, zeros, total);
+            window.done = 0u; // the window is the rule's, and may be counted again
+        }
     } else if quota.k <= below {
         if local == 0u { narrow(0u, now.low); }
     } else if quota.k > total {
@@ -91,19 +100,22 @@ fn main(@builtin(local_invocation_index) local: u32) {
         if local == 0u { narrow(high, LIMIT - high); }
     } else if before < quota.k && quota.k <= before + mine + select(0u, zeros, now.low == 0u && local == 0u) {
         // Only one thread holds the bin.
-        for (var b = begin; b < end; b++) {
-            let here = bin(b, now.bins, copied) + select(0u, zeros, now.low == 0u && b == 0u);
-            if before < quota.k && quota.k <= before + here {
-                let low = now.low + (b << now.shift);
-                if now.shift == 0u { found(low, here, quota.k - before, zeros); } else { narrow(low, 1u << now.shift); }
+        for (var q = begin; q < end; q++) {
+            let four = bins_of(q, quads, copied);
+            for (var j = 0u; j < 4u; j++) {
+                let b = 4u * q + j;
+                let here = four[j] + select(0u, zeros, now.low == 0u && b == 0u);
+                if before < quota.k && quota.k <= before + here {
+                    let low = now.low + (b << now.shift);
+                    if now.shift == 0u { found(low, here, quota.k - before, zeros, quota.k); } else { narrow(low, 1u << now.shift); }
+                }
+                before += here;
             }
-            before += here;
         }
     }
 
     // All counts have been read.
     storageBarrier();
     workgroupBarrier();
-    if local < 2u * HEADS { counts[local] = 0u; }
-    for (var i = local; i < copied * now.bins; i += THREADS) { counts[2u * HEADS + i] = 0u; }
+    for (var i = local; i < HEADS / 2u + copied * quads; i += THREADS) { counts[i] = vec4u(0u); }
 }

@@ -150,9 +150,12 @@ fn tally_4(q: vec4u, key: u32) -> vec4u { return select(vec4u(0u), vec4u(1u), q 
 fn tally_2(q: vec4u, key: u32) -> vec4u {
     return (((q | vec4u(0x80008000u)) - vec4u(key * 0x00010001u)) >> vec4u(15u)) & vec4u(0x00010001u);
 }
+fn tally_1(q: vec4u, key: u32) -> vec4u {
+    return (((q | vec4u(0x80808080u)) - vec4u(key * 0x01010101u)) >> vec4u(7u)) & vec4u(0x01010101u);
+}
 
-// How many weights have keys of at least `key`, in a form that is cheap to add up: at most 4,095 times for 16-bit
-// weights, whose two lanes are counted apart. `tallied` turns the sum into the count.
+// How many weights have keys of at least `key`, in a form that is cheap to add up: at most 4,095 times for weights of
+// 16 and 8 bits, of which two lanes are counted apart. `tallied` turns the sum into the count.
 fn tally(group: Group, key: u32) -> u32 {
     var t: vec4u;
     if SIZE == 4u {
@@ -161,12 +164,41 @@ fn tally(group: Group, key: u32) -> u32 {
     } else if SIZE == 2u {
         t = tally_2(group.a, key) + tally_2(group.b, key) + tally_2(group.c, key) + tally_2(group.d, key);
     } else {
-        return countOneBits(at_least(group, key));
+        t = tally_1(group.a, key) + tally_1(group.b, key);
     }
-    return t.x + t.y + t.z + t.w;
+    let sum = t.x + t.y + t.z + t.w;
+    if SIZE == 1u { return (sum & 0x00ff00ffu) + ((sum >> 8u) & 0x00ff00ffu); }
+    return sum;
 }
 
-fn tallied(sum: u32) -> u32 { return select(sum, (sum & 0xffffu) + (sum >> 16u), SIZE == 2u); }
+fn tallied(sum: u32) -> u32 { return select((sum & 0xffffu) + (sum >> 16u), sum, SIZE == 4u); }
+
+fn inside_4(q: vec4u, low: u32, keys: u32) -> u32 {
+    let b = select(vec4u(0u), vec4u(1u, 2u, 4u, 8u), q - vec4u(low) < vec4u(keys));
+    return b.x | b.y | b.z | b.w;
+}
+
+fn inside_lanes(q: vec4u, lanes: u32, low: u32, high: u32) -> u32 {
+    let signed = q | vec4u(lanes << (8u * SIZE - 1u));
+    // Both differences have the sign bit where the key is above both ends, neither where it is below both.
+    let b = (((signed - vec4u(low * lanes)) ^ (signed - vec4u(high * lanes))) >> vec4u(8u * SIZE - 1u)) & vec4u(lanes);
+    return b.x | (b.y << 1u) | (b.z << 2u) | (b.w << 3u);
+}
+
+// One bit per weight whose key is at least `low` and below `high`, in the order of `at_least`.
+fn inside(group: Group, low: u32, high: u32) -> u32 {
+    if SIZE == 4u {
+        let keys = high - low;
+        return inside_4(group.a, low, keys) | (inside_4(group.b, low, keys) << 4u)
+            | (inside_4(group.c, low, keys) << 8u) | (inside_4(group.d, low, keys) << 12u)
+            | (inside_4(group.e, low, keys) << 16u) | (inside_4(group.f, low, keys) << 20u)
+            | (inside_4(group.g, low, keys) << 24u) | (inside_4(group.h, low, keys) << 28u);
+    }
+    let lanes = select(0x01010101u, 0x00010001u, SIZE == 2u);
+    let bits = inside_lanes(group.a, lanes, low, high) | (inside_lanes(group.b, lanes, low, high) << 4u);
+    if SIZE == 1u { return bits; }
+    return bits | (inside_lanes(group.c, lanes, low, high) << 8u) | (inside_lanes(group.d, lanes, low, high) << 12u);
+}
 
 // Which weight of the group bit `b` of `at_least` stands for.
 fn weight_of_bit(b: u32) -> u32 {

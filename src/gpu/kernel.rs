@@ -37,6 +37,16 @@ pub struct Kernel {
 impl Kernel {
     /// Compiles a kernel with values for its `override` constants.
     pub fn new(device: &wgpu::Device, spec: KernelSpec, constants: &[(&str, f64)]) -> Self {
+        Self::cached(device, spec, constants, None)
+    }
+
+    /// The same, through a pipeline cache.
+    pub fn cached(
+        device: &wgpu::Device,
+        spec: KernelSpec,
+        constants: &[(&str, f64)],
+        cache: Option<&wgpu::PipelineCache>,
+    ) -> Self {
         let label = Some(spec.label);
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label,
@@ -77,7 +87,7 @@ impl Kernel {
                 constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache,
         });
         Self { spec, layout, pipeline }
     }
@@ -86,7 +96,7 @@ impl Kernel {
     pub fn dispatch(
         &self,
         device: &wgpu::Device,
-        pass: &mut wgpu::ComputePass<'_>,
+        to: &mut impl Record,
         resources: &[wgpu::BufferBinding<'_>],
         workgroups: u32,
     ) {
@@ -109,11 +119,49 @@ impl Kernel {
             layout: &self.layout,
             entries: &entries,
         });
-        pass.push_debug_group(self.spec.label);
+        to.record(Dispatch { label: self.spec.label, pipeline: self.pipeline.clone(), group, grid: grid(workgroups) });
+    }
+}
+
+/// One dispatch with all it needs: can be recorded any number of times.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    label: &'static str,
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    grid: [u32; 2],
+}
+
+impl Dispatch {
+    /// The kernel's label.
+    pub fn label(&self) -> &'static str {
+        self.label
+    }
+
+    /// Records it.
+    pub fn replay(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.push_debug_group(self.label);
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &group, &[]);
-        let [x, y] = grid(workgroups);
-        pass.dispatch_workgroups(x, y, 1);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
         pass.pop_debug_group();
+    }
+}
+
+/// What takes dispatches: an open compute pass, or a list that is replayed into passes later.
+pub trait Record {
+    /// Takes one.
+    fn record(&mut self, dispatch: Dispatch);
+}
+
+impl Record for wgpu::ComputePass<'_> {
+    fn record(&mut self, dispatch: Dispatch) {
+        dispatch.replay(self);
+    }
+}
+
+impl Record for Vec<Dispatch> {
+    fn record(&mut self, dispatch: Dispatch) {
+        self.push(dispatch);
     }
 }

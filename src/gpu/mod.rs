@@ -9,7 +9,7 @@ mod kernel;
 mod tuning;
 
 pub use adapter::{AdapterInfo, adapters};
-pub use kernel::{Binding, Kernel, KernelSpec};
+pub use kernel::{Binding, Dispatch, Kernel, KernelSpec, Record};
 pub use tuning::Tuning;
 
 use std::sync::{Arc, OnceLock};
@@ -49,6 +49,32 @@ fn limit(limits: &wgpu::Limits, name: &str) -> u64 {
         "max_compute_workgroups_per_dimension" => limits.max_compute_workgroups_per_dimension.into(),
         other => unreachable!("{other} is not in REQUIRED"),
     }
+}
+
+/// Raises one of the [`REQUIRED`] limits to what is needed.
+pub(crate) fn set_limit(limits: &mut wgpu::Limits, name: &str, need: u64) {
+    let (small, value) = (need as u32, need);
+    match name {
+        "max_storage_buffers_per_shader_stage" => raise(&mut limits.max_storage_buffers_per_shader_stage, small),
+        "max_uniform_buffers_per_shader_stage" => raise(&mut limits.max_uniform_buffers_per_shader_stage, small),
+        "max_bindings_per_bind_group" => raise(&mut limits.max_bindings_per_bind_group, small),
+        "max_storage_buffer_binding_size" => raise(&mut limits.max_storage_buffer_binding_size, value),
+        "max_buffer_size" => raise(&mut limits.max_buffer_size, value),
+        "max_compute_workgroup_storage_size" => raise(&mut limits.max_compute_workgroup_storage_size, small),
+        "max_compute_invocations_per_workgroup" => raise(&mut limits.max_compute_invocations_per_workgroup, small),
+        "max_compute_workgroup_size_x" => raise(&mut limits.max_compute_workgroup_size_x, small),
+        "max_compute_workgroups_per_dimension" => raise(&mut limits.max_compute_workgroups_per_dimension, small),
+        other => unreachable!("{other} is not in REQUIRED"),
+    }
+}
+
+fn raise<T: Ord + Copy>(limit: &mut T, need: T) {
+    *limit = need.max(*limit);
+}
+
+/// What wgpu objects to.
+pub(crate) fn failed(doing: &'static str, error: &wgpu::Error) -> Error {
+    Error::Gpu { doing, message: error.to_string() }
 }
 
 /// Checks that limits are enough for lopper's kernels; `who` is named in the error.

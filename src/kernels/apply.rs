@@ -1,9 +1,9 @@
 //! weights, bits ─ apply ─► weights with zeros. Twin: [`crate::reference::apply`].
 
-use super::{Kernels, MatrixView, mask};
+use super::{Kernels, MatrixView, Part, mask};
 use crate::Result;
 use crate::gpu::dispatch::share;
-use crate::gpu::{Binding, KernelSpec};
+use crate::gpu::{Binding, KernelSpec, Record};
 
 const SOURCE: &str = include_str!("../../shaders/apply.wgsl");
 
@@ -26,7 +26,8 @@ impl Kernels {
     ///
     /// # Errors
     /// [`crate::Error::View`] where the view is out of bounds, or the mask is too small for it.
-    pub fn apply(&self, pass: &mut wgpu::ComputePass<'_>, view: &MatrixView<'_>, mask: &wgpu::Buffer) -> Result<()> {
+    pub fn apply<'a>(&self, to: &mut impl Record, view: &MatrixView<'_>, mask: impl Into<Part<'a>>) -> Result<()> {
+        let mask = mask.into();
         mask::check_outputs(view, mask, None)?;
         let variant = view.variant();
         let tuning = self.tuning;
@@ -41,8 +42,8 @@ impl Kernels {
         let items = if whole { view.groups() } else { words };
         let share = share(items, tuning.workgroup, tuning.workgroups);
         let uniform = self.uniform(&view.words(share.span));
-        let bindings = [uniform.as_entire_buffer_binding(), mask.as_entire_buffer_binding(), view.binding()];
-        kernel.dispatch(&self.device, pass, &bindings, share.workgroups);
+        let bindings = [uniform.as_entire_buffer_binding(), mask.binding(), view.binding()];
+        kernel.dispatch(&self.device, to, &bindings, share.workgroups);
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! weights ─ bracket ─► window: where the histogram should look, from a sample. Twin: [`crate::reference::bracket`].
 
+use super::quota::Numbers;
 use super::view::Variant;
-use super::{Kernels, MatrixView};
-use crate::gpu::{Binding, KernelSpec};
+use super::{Kernels, MatrixView, Part};
+use crate::gpu::{Binding, KernelSpec, Record};
 use crate::{Dtype, Result};
 
 const SOURCE: &str = concat!(
@@ -83,38 +84,71 @@ impl Kernels {
     ///
     /// # Errors
     /// [`crate::Error::View`] where the view is out of bounds.
-    pub fn sample(
+    pub fn sample<'a>(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        to: &mut impl Record,
         view: &MatrixView<'_>,
         taken: u32,
         at: u32,
-        samples: &wgpu::Buffer,
+        samples: impl Into<Part<'a>>,
     ) -> Result<()> {
         view.check()?;
+        let samples = samples.into();
+        samples.check("samples", 4 * (u64::from(at) + u64::from(taken)))?;
         let workgroup = self.tuning.workgroup;
         let kernel = self.kernel(SAMPLE, view.variant(), &view.variant().constants([("WORKGROUP", workgroup.into())]));
         let plan = SampleWords { taken, at, ..bytemuck::Zeroable::zeroed() };
         let (uniform, plan) = (self.uniform(&view.words(0)), self.uniform(&plan));
-        let bindings = [
-            uniform.as_entire_buffer_binding(),
-            view.binding(),
-            plan.as_entire_buffer_binding(),
-            samples.as_entire_buffer_binding(),
-        ];
-        kernel.dispatch(&self.device, pass, &bindings, taken.div_ceil(workgroup));
+        let bindings =
+            [uniform.as_entire_buffer_binding(), view.binding(), plan.as_entire_buffer_binding(), samples.binding()];
+        kernel.dispatch(&self.device, to, &bindings, taken.div_ceil(workgroup));
         Ok(())
     }
 
     /// Records: the window between the plan's ranks of the samples, into `window` ([`WINDOW_BYTES`]).
-    pub fn place(
+    ///
+    /// # Errors
+    /// [`crate::Error::View`] where a buffer is too small.
+    pub fn place<'a>(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        to: &mut impl Record,
         dtype: Dtype,
         plan: SamplePlan,
-        samples: &wgpu::Buffer,
-        window: &wgpu::Buffer,
-    ) {
+        samples: impl Into<Part<'a>>,
+        window: impl Into<Part<'a>>,
+    ) -> Result<()> {
+        let samples = samples.into();
+        samples.check("samples", 4 * u64::from(plan.taken))?;
+        let plan = self.sample_words(plan);
+        self.place_by(to, dtype, plan.as_entire_buffer_binding(), samples, window.into())
+    }
+
+    pub(super) fn sample_words(&self, plan: SamplePlan) -> wgpu::Buffer {
+        let SamplePlan { taken, low_rank, high_rank } = plan;
+        self.uniform(&SampleWords { all: taken, low_rank, high_rank, ..bytemuck::Zeroable::zeroed() })
+    }
+
+    /// Records: the same with a plan that may lie in a buffer.
+    pub(crate) fn place_as(
+        &self,
+        to: &mut impl Record,
+        dtype: Dtype,
+        numbers: &Numbers,
+        samples: Part<'_>,
+        window: Part<'_>,
+    ) -> Result<()> {
+        self.place_by(to, dtype, numbers.sample(), samples, window)
+    }
+
+    fn place_by(
+        &self,
+        to: &mut impl Record,
+        dtype: Dtype,
+        plan: wgpu::BufferBinding<'_>,
+        samples: Part<'_>,
+        window: Part<'_>,
+    ) -> Result<()> {
+        window.check("window", WINDOW_BYTES)?;
         let variant = Variant { size: dtype.size() as u32, ..Variant::NONE };
         let constants = [
             ("SIZE", f64::from(variant.size)),
@@ -123,15 +157,7 @@ impl Kernels {
             ("LIMIT", f64::from(dtype.max_key()) + 1.0),
         ];
         let kernel = self.kernel(PLACE, variant, &constants);
-        let words = SampleWords {
-            all: plan.taken,
-            low_rank: plan.low_rank,
-            high_rank: plan.high_rank,
-            ..bytemuck::Zeroable::zeroed()
-        };
-        let plan = self.uniform(&words);
-        let bindings =
-            [plan.as_entire_buffer_binding(), samples.as_entire_buffer_binding(), window.as_entire_buffer_binding()];
-        kernel.dispatch(&self.device, pass, &bindings, 1);
+        kernel.dispatch(&self.device, to, &[plan, samples.binding(), window.binding()], 1);
+        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! weights ─ histogram ─► counts. Twin: [`crate::reference::histogram`].
 
-use super::{Kernels, MatrixView};
+use super::{Kernels, MatrixView, Part};
 use crate::Result;
-use crate::gpu::{Binding, KernelSpec};
+use crate::gpu::{Binding, KernelSpec, Record};
 use crate::reference::{Counts, Window};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
@@ -17,7 +17,7 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
         (0, Binding::Uniform),
         (1, Binding::Read),
         (2, Binding::Read),
-        (3, Binding::Read),
+        (3, Binding::ReadWrite),
         (4, Binding::ReadWrite),
     ],
 };
@@ -39,23 +39,21 @@ impl Kernels {
     ///
     /// # Errors
     /// [`crate::Error::View`] where the view is out of bounds.
-    pub fn histogram(
+    pub fn histogram<'a>(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        to: &mut impl Record,
         view: &MatrixView<'_>,
-        window: &wgpu::Buffer,
-        counts: &wgpu::Buffer,
+        window: impl Into<Part<'a>>,
+        counts: impl Into<Part<'a>>,
     ) -> Result<()> {
+        let (window, counts) = (window.into(), counts.into());
         view.check()?;
+        window.check("window", super::WINDOW_BYTES)?;
+        counts.check("counts", counts_bytes(self.tuning.capacity))?;
         let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
-        let bindings = [
-            uniform.as_entire_buffer_binding(),
-            view.binding(),
-            view.binding(),
-            window.as_entire_buffer_binding(),
-            counts.as_entire_buffer_binding(),
-        ];
-        kernel.dispatch(&self.device, pass, &bindings, workgroups);
+        let bindings =
+            [uniform.as_entire_buffer_binding(), view.binding(), view.binding(), window.binding(), counts.binding()];
+        kernel.dispatch(&self.device, to, &bindings, workgroups);
         Ok(())
     }
 }
@@ -64,9 +62,11 @@ impl Kernels {
 pub fn read_counts(words: &[u32], window: Window, weights: u64) -> Counts {
     let (heads, bins) = words.split_at(2 * COUNT_HEADS as usize);
     let sum = |at: usize| heads.iter().skip(at).step_by(2).map(|&n| u64::from(n)).sum();
-    let copies = (SPREAD / window.bins.max(1)).clamp(1, COUNT_HEADS) as usize;
+    // As in window.wgsl.
+    let pitch = window.bins.next_multiple_of(4).max(4);
+    let copies = (SPREAD / pitch).clamp(1, COUNT_HEADS) as usize;
     let mut counts = Counts { weights, nonzero: sum(1), reached: sum(0), bins: vec![0; window.bins as usize] };
-    for copy in bins.chunks_exact(window.bins.max(1) as usize).take(copies) {
+    for copy in bins.chunks_exact(pitch as usize).take(copies) {
         counts.bins.iter_mut().zip(copy).for_each(|(sum, &n)| *sum += u64::from(n));
     }
     counts

@@ -1,8 +1,8 @@
 //! weights, cut ─ mask ─► bits. Twin, together with settle: [`crate::reference::mask`].
 
-use super::{Kernels, MatrixView};
-use crate::gpu::{Binding, KernelSpec};
-use crate::{Error, Result};
+use super::{Kernels, MatrixView, Part};
+use crate::Result;
+use crate::gpu::{Binding, KernelSpec, Record};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "mask",
@@ -16,7 +16,7 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
         (0, Binding::Uniform),
         (1, Binding::Read),
         (2, Binding::Read),
-        (3, Binding::Read),
+        (3, Binding::ReadWrite),
         (4, Binding::ReadWrite),
         (5, Binding::ReadWrite),
     ],
@@ -32,41 +32,32 @@ pub fn tiles_bytes(view: &MatrixView<'_>) -> u64 {
     4 * view.mask_words().div_ceil(64)
 }
 
-/// Checks that a mask's and a tile buffer's sizes are enough for a view.
-pub(super) fn check_outputs(view: &MatrixView<'_>, mask: &wgpu::Buffer, tiles: Option<&wgpu::Buffer>) -> Result<()> {
+/// Checks a view, and the parts of buffers that take its mask and its tie counts.
+pub(super) fn check_outputs(view: &MatrixView<'_>, mask: Part<'_>, tiles: Option<Part<'_>>) -> Result<()> {
     view.check()?;
-    let enough = |what, buffer: &wgpu::Buffer, need: u64| match buffer.size() {
-        have if have < need => Err(Error::View { what, problem: format!("{have} bytes, {need} are needed") }),
-        _ => Ok(()),
-    };
-    enough("mask", mask, mask_bytes(view))?;
-    tiles.map_or(Ok(()), |tiles| enough("tiles", tiles, tiles_bytes(view)))
+    mask.check("mask", mask_bytes(view))?;
+    tiles.map_or(Ok(()), |tiles| tiles.check("tiles", tiles_bytes(view)))
 }
 
 impl Kernels {
     /// Records: the mask of a view, with ties as guessed; [`Kernels::settle`] must follow. `tiles` must be zero before.
     ///
     /// # Errors
-    /// [`Error::View`] where the view is out of bounds, or a buffer is too small for it.
-    pub fn mask(
+    /// [`crate::Error::View`] where the view is out of bounds, or a buffer is too small for it.
+    pub fn mask<'a>(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        to: &mut impl Record,
         view: &MatrixView<'_>,
-        cut: &wgpu::Buffer,
-        mask: &wgpu::Buffer,
-        tiles: &wgpu::Buffer,
+        cut: impl Into<Part<'a>>,
+        mask: impl Into<Part<'a>>,
+        tiles: impl Into<Part<'a>>,
     ) -> Result<()> {
+        let (cut, mask, tiles) = (cut.into(), mask.into(), tiles.into());
         check_outputs(view, mask, Some(tiles))?;
         let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
-        let bindings = [
-            uniform.as_entire_buffer_binding(),
-            view.binding(),
-            view.binding(),
-            cut.as_entire_buffer_binding(),
-            mask.as_entire_buffer_binding(),
-            tiles.as_entire_buffer_binding(),
-        ];
-        kernel.dispatch(&self.device, pass, &bindings, workgroups);
+        let [cut, mask, tiles] = [cut, mask, tiles].map(Part::binding);
+        let view_words = uniform.as_entire_buffer_binding();
+        kernel.dispatch(&self.device, to, &[view_words, view.binding(), view.binding(), cut, mask, tiles], workgroups);
         Ok(())
     }
 }

@@ -10,8 +10,11 @@
 
 mod apply;
 mod bracket;
+mod count;
 mod histogram;
 mod mask;
+mod part;
+mod quota;
 mod row;
 mod score;
 mod settle;
@@ -21,7 +24,10 @@ mod view;
 pub use bracket::{SamplePlan, WINDOW_BYTES};
 pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
 pub use mask::{mask_bytes, tiles_bytes};
-pub use row::RowRule;
+pub use part::Part;
+pub(crate) use quota::Numbers;
+pub use quota::{ASKED_BYTES, QuotaRule};
+pub use row::{NONZERO_BYTES, RowRule, WHOLE_WEIGHTS};
 pub use settle::BOUNDARY_BYTES;
 pub use threshold::{CUT_BYTES, ThresholdRule, rounds, window_words};
 pub(crate) use threshold::{CutWords, cut_words};
@@ -43,7 +49,9 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("threshold", threshold::SPEC.source, &["main"]),
     ("mask", mask::SPEC.source, &["main"]),
     ("settle", settle::FIND.source, &["find", "settle", "split"]),
-    ("row", row::SPEC.source, &["main"]),
+    ("row", row::SPEC.source, &["main", "whole"]),
+    ("quota", quota::SPEC.source, &["main"]),
+    ("count", count::COUNT.source, &["count", "drain"]),
     ("apply", apply::WHOLE.source, &["whole", "ragged"]),
 ];
 
@@ -61,6 +69,7 @@ pub fn layouts() -> Vec<Layout> {
         threshold::QuotaWords::layout(),
         threshold::CutWords::layout(),
         row::RowsWords::layout(),
+        quota::AskWords::layout(),
     ]
 }
 
@@ -82,6 +91,7 @@ pub(crate) use shared_layout;
 pub struct Kernels {
     device: wgpu::Device,
     tuning: Tuning,
+    pipeline_cache: Option<wgpu::PipelineCache>,
     cache: Arc<Mutex<Cache>>,
 }
 
@@ -97,7 +107,12 @@ const UNIFORMS_KEPT: usize = 512;
 impl Kernels {
     /// Kernels for a device, with the knobs of its class of adapter.
     pub fn new(device: &wgpu::Device, tuning: Tuning) -> Self {
-        Self { device: device.clone(), tuning, cache: Arc::default() }
+        Self { device: device.clone(), tuning, pipeline_cache: None, cache: Arc::default() }
+    }
+
+    /// The same; what the driver compiles goes into, and may come from, the caller's pipeline cache.
+    pub fn with_pipeline_cache(self, cache: Option<wgpu::PipelineCache>) -> Self {
+        Self { pipeline_cache: cache, ..self }
     }
 
     /// The knobs.
@@ -117,7 +132,7 @@ impl Kernels {
             return kernel.clone();
         }
         // Compiled outside the lock: two threads may do the same work once, none waits for another's.
-        let kernel = Kernel::new(&self.device, spec, extra);
+        let kernel = Kernel::cached(&self.device, spec, extra, self.pipeline_cache.as_ref());
         self.cache().pipelines.entry((spec.label, variant)).or_insert(kernel).clone()
     }
 

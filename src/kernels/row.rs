@@ -1,7 +1,8 @@
 //! weights ─ row ─► bits, each row by itself. Twin: [`crate::reference::row`].
 
-use super::{Kernels, MatrixView, mask};
-use crate::gpu::{Binding, KernelSpec};
+use super::quota::Numbers;
+use super::{Kernels, MatrixView, Part, mask};
+use crate::gpu::{Binding, KernelSpec, Record};
 use crate::{Dtype, Error, Result};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
@@ -9,6 +10,7 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     source: concat!(
         include_str!("../../shaders/weights.wgsl"),
         include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/cut.wgsl"),
         include_str!("../../shaders/row.wgsl")
     ),
     entry: "main",
@@ -17,11 +19,32 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
         (1, Binding::Read),
         (2, Binding::Read),
         (3, Binding::Uniform),
-        (4, Binding::Read),
+        (4, Binding::ReadWrite),
         (5, Binding::ReadWrite),
         (6, Binding::ReadWrite),
     ],
 };
+
+const WHOLE: KernelSpec = KernelSpec {
+    label: "whole",
+    entry: "whole",
+    bindings: &[
+        (0, Binding::Uniform),
+        (1, Binding::Read),
+        (2, Binding::Read),
+        (3, Binding::Uniform),
+        (4, Binding::ReadWrite),
+        (5, Binding::ReadWrite),
+        (7, Binding::ReadWrite),
+    ],
+    ..SPEC
+};
+
+/// The largest matrix that one workgroup prunes whole.
+pub const WHOLE_WEIGHTS: u64 = 1 << 15;
+
+/// Bytes of the counters of non-zero weights: 64 copies of two words.
+pub const NONZERO_BYTES: u64 = 512;
 
 /// How many weights go in each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +64,7 @@ pub(super) struct RowsWords {
 super::shared_layout!(RowsWords, "Rows", [k, spread, spare0, spare1]);
 
 /// Keys in one binade.
-const fn binade(dtype: Dtype) -> u32 {
+pub(super) const fn binade(dtype: Dtype) -> u32 {
     match dtype {
         Dtype::F32 => 1 << 23,
         Dtype::F16 => 1 << 10,
@@ -54,38 +77,108 @@ const fn binade(dtype: Dtype) -> u32 {
 impl Kernels {
     /// Records: the mask that prunes the `k` smallest of each row. `window` is where the search of each row begins: one
     /// about the k-th smallest of the matrix saves steps. Adds the numbers of non-zero weights before and after to
-    /// `nonzero`: 64 copies of two words, to be summed.
+    /// `nonzero` ([`NONZERO_BYTES`]): 64 copies of two words, to be summed.
     ///
     /// # Errors
     /// [`Error::View`] where the view is out of bounds, a buffer is too small for it, or `k` exceeds the columns.
-    pub fn row(
+    pub fn row<'a>(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        to: &mut impl Record,
         view: &MatrixView<'_>,
         rule: RowRule,
-        window: &wgpu::Buffer,
-        mask: &wgpu::Buffer,
-        nonzero: &wgpu::Buffer,
+        window: impl Into<Part<'a>>,
+        mask: impl Into<Part<'a>>,
+        nonzero: impl Into<Part<'a>>,
+    ) -> Result<()> {
+        check_k("row rule", rule.k, view.cols.into())?;
+        let rule = self.row_words(view.dtype, rule.k);
+        let parts = [window.into(), mask.into(), nonzero.into()];
+        self.rows_by(to, view, SPEC, rule.as_entire_buffer_binding(), parts)
+    }
+
+    /// Records: the same for all rows of a small matrix together, by one workgroup: at most [`WHOLE_WEIGHTS`] weights.
+    /// Writes the cut ([`super::CUT_BYTES`]) too.
+    ///
+    /// # Errors
+    /// As [`Kernels::row`].
+    pub fn whole<'a>(
+        &self,
+        to: &mut impl Record,
+        view: &MatrixView<'_>,
+        rule: RowRule,
+        window: impl Into<Part<'a>>,
+        mask: impl Into<Part<'a>>,
+        cut: impl Into<Part<'a>>,
+    ) -> Result<()> {
+        check_k("rule", rule.k, view.weights())?;
+        let rule = self.row_words(view.dtype, rule.k);
+        let parts = [window.into(), mask.into(), cut.into()];
+        self.rows_by(to, view, WHOLE, rule.as_entire_buffer_binding(), parts)
+    }
+
+    pub(super) fn row_words(&self, dtype: Dtype, k: u32) -> wgpu::Buffer {
+        self.uniform(&RowsWords { k, spread: binade(dtype), spare0: 0, spare1: 0 })
+    }
+
+    /// Records: [`Kernels::row`] with numbers that may lie in a buffer; `parts` are window, mask and counters.
+    pub(crate) fn row_as(
+        &self,
+        to: &mut impl Record,
+        view: &MatrixView<'_>,
+        numbers: &Numbers,
+        parts: [Part<'_>; 3],
+    ) -> Result<()> {
+        self.rows_by(to, view, SPEC, numbers.rows(), parts)
+    }
+
+    /// Records: [`Kernels::whole`] with numbers that may lie in a buffer; `parts` are window, mask and cut.
+    pub(crate) fn whole_as(
+        &self,
+        to: &mut impl Record,
+        view: &MatrixView<'_>,
+        numbers: &Numbers,
+        parts: [Part<'_>; 3],
+    ) -> Result<()> {
+        self.rows_by(to, view, WHOLE, numbers.rows(), parts)
+    }
+
+    fn rows_by(
+        &self,
+        to: &mut impl Record,
+        view: &MatrixView<'_>,
+        spec: KernelSpec,
+        rule: wgpu::BufferBinding<'_>,
+        [window, mask, found]: [Part<'_>; 3],
     ) -> Result<()> {
         mask::check_outputs(view, mask, None)?;
-        if rule.k > view.cols {
-            let problem = format!("{} are to go of {} in each row", rule.k, view.cols);
-            return Err(Error::View { what: "row rule", problem });
+        window.check("window", super::WINDOW_BYTES)?;
+        let whole = spec.entry == WHOLE.entry;
+        if whole && view.weights() > WHOLE_WEIGHTS {
+            let problem = format!("{} weights, one workgroup takes {WHOLE_WEIGHTS}", view.weights());
+            return Err(Error::View { what: "matrix view", problem });
         }
-        let constants = view.variant().constants([("WORKGROUP", self.tuning.row_workgroup.into())]);
-        let kernel = self.kernel(SPEC, view.variant(), &constants);
-        let rows = RowsWords { k: rule.k, spread: binade(view.dtype), spare0: 0, spare1: 0 };
-        let (uniform, rows) = (self.uniform(&view.words(0)), self.uniform(&rows));
+        let (what, need) = if whole { ("cut", super::CUT_BYTES) } else { ("counters", NONZERO_BYTES) };
+        found.check(what, need)?;
+        let more = [("WORKGROUP", self.tuning.row_workgroup.into()), ("WHOLE", f64::from(u8::from(whole)))];
+        let kernel = self.kernel(spec, view.variant(), &view.variant().constants(more));
+        let uniform = self.uniform(&view.words(0));
         let bindings = [
             uniform.as_entire_buffer_binding(),
             view.binding(),
             view.binding(),
-            rows.as_entire_buffer_binding(),
-            window.as_entire_buffer_binding(),
-            mask.as_entire_buffer_binding(),
-            nonzero.as_entire_buffer_binding(),
+            rule,
+            window.binding(),
+            mask.binding(),
+            found.binding(),
         ];
-        kernel.dispatch(&self.device, pass, &bindings, view.rows);
+        kernel.dispatch(&self.device, to, &bindings, if whole { 1 } else { view.rows });
         Ok(())
     }
+}
+
+fn check_k(what: &'static str, k: u32, weights: u64) -> Result<()> {
+    if u64::from(k) > weights {
+        return Err(Error::View { what, problem: format!("{k} are to go of {weights}") });
+    }
+    Ok(())
 }

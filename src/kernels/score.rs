@@ -1,8 +1,8 @@
 //! weights ─ score ─► keys. Twin: [`crate::reference::score`].
 
-use super::{Kernels, MatrixView};
-use crate::gpu::{Binding, KernelSpec};
-use crate::{Error, Result};
+use super::{Kernels, MatrixView, Part};
+use crate::Result;
+use crate::gpu::{Binding, KernelSpec, Record};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "score",
@@ -16,15 +16,13 @@ impl Kernels {
     ///
     /// # Errors
     /// [`Error::View`] where the view is out of bounds or `keys` is shorter than 4 bytes per weight.
-    pub fn score(&self, pass: &mut wgpu::ComputePass<'_>, view: &MatrixView<'_>, keys: &wgpu::Buffer) -> Result<()> {
+    pub fn score<'a>(&self, to: &mut impl Record, view: &MatrixView<'_>, keys: impl Into<Part<'a>>) -> Result<()> {
+        let keys = keys.into();
         view.check()?;
-        if keys.size() < 4 * view.weights() {
-            let problem = format!("{} bytes for {} weights of 4 bytes each", keys.size(), view.weights());
-            return Err(Error::View { what: "keys", problem });
-        }
+        keys.check("keys", 4 * view.weights())?;
         let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
-        let bindings = [uniform.as_entire_buffer_binding(), view.binding(), keys.as_entire_buffer_binding()];
-        kernel.dispatch(&self.device, pass, &bindings, workgroups);
+        let bindings = [uniform.as_entire_buffer_binding(), view.binding(), keys.binding()];
+        kernel.dispatch(&self.device, to, &bindings, workgroups);
         Ok(())
     }
 }

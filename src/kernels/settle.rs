@@ -1,8 +1,8 @@
 //! bits with ties as guessed ─ settle ─► bits. Twin, together with mask: [`crate::reference::mask`].
 
-use super::{Kernels, MatrixView, mask};
+use super::{Kernels, MatrixView, Part, mask};
 use crate::Result;
-use crate::gpu::{Binding, KernelSpec};
+use crate::gpu::{Binding, KernelSpec, Record};
 
 const SOURCE: &str = concat!(
     include_str!("../../shaders/weights.wgsl"),
@@ -29,17 +29,7 @@ const BINDINGS: &[(u32, Binding)] = &[
 
 const SETTLE: KernelSpec = KernelSpec { label: "settle", source: SOURCE, entry: "settle", bindings: BINDINGS };
 
-const SPLIT_BINDINGS: &[(u32, Binding)] = &[
-    (0, Binding::Uniform),
-    (1, Binding::Read),
-    (2, Binding::Read),
-    (3, Binding::ReadWrite),
-    (4, Binding::ReadWrite),
-    (6, Binding::ReadWrite),
-];
-
-const SPLIT: KernelSpec =
-    KernelSpec { label: "settle split", source: SOURCE, entry: "split", bindings: SPLIT_BINDINGS };
+const SPLIT: KernelSpec = KernelSpec { label: "settle split", source: SOURCE, entry: "split", bindings: BINDINGS };
 
 /// Bytes of the buffer in which `find` leaves the boundary for `settle`.
 pub const BOUNDARY_BYTES: u64 = 16;
@@ -48,38 +38,36 @@ pub const BOUNDARY_BYTES: u64 = 16;
 const SETTLERS: u32 = 64;
 
 impl Kernels {
-    /// Records, after [`Kernels::mask`] on the same view: puts the ties right, and carries the rest of the quota over
-    /// to the next chunk, in `cut`.
+    /// Records, after [`Kernels::mask`] on the same view: puts the ties right, carries the rest of the quota over to the
+    /// next chunk, in `cut`, and leaves `tiles` zero.
     ///
     /// # Errors
     /// [`crate::Error::View`] where the view is out of bounds, or a buffer is too small for it.
-    pub fn settle(
+    pub fn settle<'a>(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        to: &mut impl Record,
         view: &MatrixView<'_>,
-        cut: &wgpu::Buffer,
-        mask: &wgpu::Buffer,
-        tiles: &wgpu::Buffer,
-        boundary: &wgpu::Buffer,
+        cut: impl Into<Part<'a>>,
+        mask: impl Into<Part<'a>>,
+        tiles: impl Into<Part<'a>>,
+        boundary: impl Into<Part<'a>>,
     ) -> Result<()> {
+        let (cut, mask, tiles, boundary) = (cut.into(), mask.into(), tiles.into(), boundary.into());
         mask::check_outputs(view, mask, Some(tiles))?;
         let uniform = self.uniform(&view.words(0));
-        let [cut, mask, tiles, boundary] = [cut, mask, tiles, boundary].map(wgpu::Buffer::as_entire_buffer_binding);
+        let [cut, mask, tiles, boundary] = [cut, mask, tiles, boundary].map(Part::binding);
         let view_words = uniform.as_entire_buffer_binding();
         let variant = view.variant();
         // `find` reads no weights, but `settle.wgsl` shares the constants.
         let find = self.kernel(FIND, variant, &variant.constants([("THREADS", 256.0)]));
-        find.dispatch(&self.device, pass, &[view_words.clone(), cut.clone(), tiles.clone(), boundary.clone()], 1);
+        find.dispatch(&self.device, to, &[view_words.clone(), cut.clone(), tiles.clone(), boundary.clone()], 1);
 
         let threads = self.tuning.workgroup.min(64);
         let settle = self.kernel(SETTLE, variant, &variant.constants([("WORKGROUP", threads.into())]));
-        let (quads, words) = (view.binding(), view.binding());
-        let bindings =
-            [view_words.clone(), quads.clone(), words.clone(), cut.clone(), mask.clone(), tiles, boundary.clone()];
-        settle.dispatch(&self.device, pass, &bindings, SETTLERS);
-
+        let bindings = [view_words, view.binding(), view.binding(), cut, mask, tiles, boundary];
+        settle.dispatch(&self.device, to, &bindings, SETTLERS);
         let split = self.kernel(SPLIT, variant, &variant.constants([]));
-        split.dispatch(&self.device, pass, &[view_words, quads, words, cut, mask, boundary], 1);
+        split.dispatch(&self.device, to, &bindings, 1);
         Ok(())
     }
 }

@@ -1,11 +1,13 @@
 //! counts ─ threshold ─► cut. Twin: [`crate::reference::threshold`].
 
-use super::Kernels;
-use super::bracket::WindowWords;
+use super::bracket::{WINDOW_BYTES, WindowWords};
+use super::histogram::counts_bytes;
+use super::quota::Numbers;
 use super::view::Variant;
-use crate::Dtype;
-use crate::gpu::{Binding, KernelSpec};
+use super::{Kernels, Part};
+use crate::gpu::{Binding, KernelSpec, Record};
 use crate::reference::{Cut, Quota, Window};
+use crate::{Dtype, Result};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "threshold",
@@ -43,9 +45,9 @@ pub(crate) struct CutWords {
     ties_left: [u32; 2],
     weights_left: [u32; 2],
     guess: u32,
-    spare: u32,
+    pub pruned: u32,
 }
-super::shared_layout!(CutWords, "Cut", [key, ties, go, zeros, go_left, ties_left, weights_left, guess, spare]);
+super::shared_layout!(CutWords, "Cut", [key, ties, go, zeros, go_left, ties_left, weights_left, guess, pruned]);
 
 impl CutWords {
     /// Ties in the chunks not yet masked, and how many of them still go.
@@ -70,7 +72,7 @@ pub(crate) fn cut_words(cut: Cut, weights: u64) -> CutWords {
         weights_left: pair(weights),
         // A guess past the end of any chunk: `mask.wgsl` multiplies it by 64.
         guess: guess.min(f64::from(u32::MAX / 64)) as u32,
-        spare: 0,
+        pruned: 0,
     }
 }
 
@@ -100,15 +102,52 @@ pub struct ThresholdRule {
 impl Kernels {
     /// Records: one step from `counts` to the cut. Writes `cut` ([`CUT_BYTES`]) and marks `window` done when it is
     /// found, else moves the window; clears the counts. Nothing happens once it is done: record it [`rounds`] times.
-    pub fn threshold(
+    ///
+    /// # Errors
+    /// [`crate::Error::View`] where a buffer is too small.
+    pub fn threshold<'a>(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        to: &mut impl Record,
         rule: ThresholdRule,
-        window: &wgpu::Buffer,
-        counts: &wgpu::Buffer,
-        cut: &wgpu::Buffer,
-    ) {
-        let ThresholdRule { dtype, weights, quota } = rule;
+        window: impl Into<Part<'a>>,
+        counts: impl Into<Part<'a>>,
+        cut: impl Into<Part<'a>>,
+    ) -> Result<()> {
+        let quota = self.quota_words(rule.weights, rule.quota);
+        let parts = [window.into(), counts.into(), cut.into()];
+        self.threshold_by(to, rule.dtype, quota.as_entire_buffer_binding(), parts)
+    }
+
+    pub(super) fn quota_words(&self, weights: u32, quota: Quota) -> wgpu::Buffer {
+        let k = match quota {
+            Quota::Count(k) => u32::try_from(k).unwrap_or(weights).min(weights),
+            Quota::UpTo(_) => u32::MAX,
+        };
+        self.uniform(&QuotaWords { weights, k, spare0: 0, spare1: 0 })
+    }
+
+    /// Records: the same with a quota that may lie in a buffer; `parts` are window, counts and cut.
+    pub(crate) fn threshold_as(
+        &self,
+        to: &mut impl Record,
+        dtype: Dtype,
+        numbers: &Numbers,
+        parts: [Part<'_>; 3],
+    ) -> Result<()> {
+        self.threshold_by(to, dtype, numbers.quota(), parts)
+    }
+
+    fn threshold_by(
+        &self,
+        to: &mut impl Record,
+        dtype: Dtype,
+        quota: wgpu::BufferBinding<'_>,
+        parts: [Part<'_>; 3],
+    ) -> Result<()> {
+        let [window, counts, cut] = parts;
+        window.check("window", WINDOW_BYTES)?;
+        counts.check("counts", counts_bytes(self.tuning.capacity))?;
+        cut.check("cut", CUT_BYTES)?;
         let variant = Variant { size: dtype.size() as u32, ..Variant::NONE };
         let constants = [
             ("THREADS", 256.0),
@@ -116,17 +155,8 @@ impl Kernels {
             ("LIMIT", f64::from(dtype.max_key()) + 1.0),
         ];
         let kernel = self.kernel(SPEC, variant, &constants);
-        let k = match quota {
-            Quota::Count(k) => u32::try_from(k).unwrap_or(weights).min(weights),
-            Quota::UpTo(_) => u32::MAX,
-        };
-        let uniform = self.uniform(&QuotaWords { weights, k, spare0: 0, spare1: 0 });
-        let bindings = [
-            uniform.as_entire_buffer_binding(),
-            window.as_entire_buffer_binding(),
-            counts.as_entire_buffer_binding(),
-            cut.as_entire_buffer_binding(),
-        ];
-        kernel.dispatch(&self.device, pass, &bindings, 1);
+        let [window, counts, cut] = parts.map(Part::binding);
+        kernel.dispatch(&self.device, to, &[quota, window, counts, cut], 1);
+        Ok(())
     }
 }

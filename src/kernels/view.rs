@@ -95,17 +95,31 @@ impl<'a> MatrixView<'a> {
             return bad(format!("its offset {} is no multiple of {size}, the size of {}", self.offset, self.dtype));
         }
         let elements = u64::from(self.rows - 1) * u64::from(self.stride) + u64::from(self.cols);
-        let end = self.offset + elements * size;
-        if end > self.buffer.size() {
+        let end = u128::from(self.offset) + u128::from(elements) * u128::from(size);
+        if end > self.buffer.size().into() {
             return bad(format!("it ends at byte {end} of a buffer of {} bytes", self.buffer.size()));
         }
         if elements > u64::from(u32::MAX) - 64 {
             return bad(format!("it spans {elements} elements, one view holds fewer than 2^32"));
         }
+        if !self.buffer.size().is_multiple_of(4) {
+            return bad(format!("its buffer has {} bytes, no multiple of 4", self.buffer.size()));
+        }
         if !self.buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
             return bad(format!("its buffer's usage is {:?}, it needs STORAGE", self.buffer.usage()));
         }
         Ok(())
+    }
+
+    /// Bytes that a binding of it spans.
+    pub(crate) fn binding_bytes(&self) -> u64 {
+        self.binding().size.map_or(0, |bytes| bytes.get())
+    }
+
+    /// The byte after its last weight.
+    pub(crate) fn end(&self) -> u64 {
+        let elements = u64::from(self.rows - 1) * u64::from(self.stride) + u64::from(self.cols);
+        self.offset + elements * self.dtype.size() as u64
     }
 
     /// Bytes into the binding at which row 0 starts: bindings start at multiples of 256 bytes.

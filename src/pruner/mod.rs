@@ -10,8 +10,9 @@ mod rule;
 mod run;
 mod verify;
 
+pub use crate::{Scope, Target, quota};
 pub use plan::{Plan, PlannedTensor};
 pub use report::{Action, AdapterReport, Report, RuleReport, Seconds, TensorReport, Totals};
-pub use rule::{Rule, Scope, Selection, Target, quota};
+pub use rule::{Rule, Selection};
 pub use run::{Options, Progress, Pruner};
 pub use verify::{CutScope, Mismatch, TensorVerification, Verification, verify};

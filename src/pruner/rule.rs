@@ -1,30 +1,6 @@
 //! What to prune, by how much, compared with what.
 
-use crate::{Error, Result};
-
-/// How much goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Target {
-    /// This share of the weights, in `0.0..=1.0`: exactly `k = round-half-even(sparsity × n)` go, zeros that are
-    /// already there included.
-    Sparsity(f64),
-    /// Every weight of magnitude at most this goes; NaN stays.
-    Threshold(f64),
-    /// All but this many go: per tensor, per row, or over all tensors, as the scope says.
-    Keep(u64),
-}
-
-/// Which weights compete with each other for a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Scope {
-    /// Those of one tensor.
-    #[default]
-    Tensor,
-    /// Those of one output row (`shape[0]`) of one tensor.
-    Row,
-    /// Those of all selected tensors, compared by value across element types.
-    Global,
-}
+use crate::{Error, Result, Scope, Target};
 
 /// Which tensors are pruned.
 ///
@@ -51,17 +27,6 @@ pub struct Rule {
     pub scope: Scope,
     /// Which tensors.
     pub selection: Selection,
-}
-
-impl Scope {
-    /// `tensor`, `row` or `global`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Scope::Tensor => "tensor",
-            Scope::Row => "row",
-            Scope::Global => "global",
-        }
-    }
 }
 
 impl Rule {
@@ -110,24 +75,9 @@ impl Rule {
     }
 }
 
-/// `round-half-even(sparsity × n)`: how many of `n` weights go, as torch and NumPy round.
-///
-/// The product is taken in `f64`, as in Python; beyond 2^53 weights it is exact to one part in 2^53.
-pub fn quota(sparsity: f64, n: u64) -> u64 {
-    ((sparsity * n as f64).round_ties_even() as u64).min(n)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quotas_round_half_to_even_as_python_does() {
-        let halves: Vec<u64> = [1, 2, 3, 5, 7, 9].map(|n| quota(0.5, n)).to_vec();
-        assert_eq!(halves, [0, 1, 2, 2, 4, 4]);
-        assert_eq!([quota(0.0, 10), quota(1.0, 10), quota(0.3, 10), quota(0.25, 10)], [0, 10, 3, 2]);
-        assert_eq!(quota(1.0, u64::MAX >> 11), u64::MAX >> 11);
-    }
 
     #[test]
     fn bad_numbers_and_contradictions_are_refused() {

@@ -5,16 +5,20 @@
 
 mod apply;
 mod bracket;
+mod count;
 mod histogram;
 mod mask;
+mod quota;
 mod row;
 mod score;
 mod threshold;
 
 pub use apply::apply;
 pub use bracket::bracket;
+pub use count::count;
 pub use histogram::{Counts, Window, histogram};
 pub use mask::{TILE_WEIGHTS, mask};
+pub use quota::quota;
 pub use row::row;
 pub use score::score;
 pub use threshold::{Cut, Quota, Step, threshold};

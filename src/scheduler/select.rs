@@ -90,8 +90,7 @@ impl Select {
             }
             at = until;
         }
-        self.kernels.place(&mut pass, dtype, plan, &self.samples, &self.window);
-        Ok(())
+        self.kernels.place(&mut pass, dtype, plan, &self.samples, &self.window)
     }
 
     fn rounds(
@@ -101,13 +100,13 @@ impl Select {
         rule: ThresholdRule,
         rounds: u32,
     ) -> Result<()> {
-        encoder.clear_buffer(&self.counts, 0, None);
+        // Created clear, and left clear by every threshold.
         let mut pass = compute_pass(encoder, "histogram, threshold");
         for _ in 0..rounds {
             for (slot, chunk) in parts {
                 self.kernels.histogram(&mut pass, &slot.view(*chunk, rule.dtype), &self.window, &self.counts)?;
             }
-            self.kernels.threshold(&mut pass, rule, &self.window, &self.counts, &self.cut);
+            self.kernels.threshold(&mut pass, rule, &self.window, &self.counts, &self.cut)?;
         }
         Ok(())
     }
@@ -121,7 +120,6 @@ impl Select {
         dtype: Dtype,
         cut: &wgpu::Buffer,
     ) -> Result<()> {
-        encoder.clear_buffer(&slot.tiles, 0, None);
         let view = slot.view(chunk, dtype);
         let mut pass = compute_pass(encoder, "mask, settle");
         self.kernels.mask(&mut pass, &view, cut, &slot.mask, &slot.tiles)?;

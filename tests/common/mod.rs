@@ -1,6 +1,8 @@
 //! What the GPU tests share: the adapter, poisoned buffers, weights that are hard to prune.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod case;
+
 use std::sync::OnceLock;
 
 use lopper::gpu::{Gpu, Tuning};
