@@ -113,9 +113,9 @@ impl Lopper {
         let made = make();
         let objections = [super::readback::now(memory.pop()), super::readback::now(validation.pop())];
         let made = made?;
-        for objection in objections.into_iter().flatten().flatten() {
-            return Err(gpu::failed("preparing a pruning", &objection));
+        match objections.into_iter().flatten().flatten().next() {
+            Some(objection) => Err(gpu::failed("preparing a pruning", &objection)),
+            None => Ok(made),
         }
-        Ok(made)
     }
 }

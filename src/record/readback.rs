@@ -66,6 +66,8 @@ impl Drop for Signal {
     }
 }
 
+type Decode<T> = Box<dyn Fn(&[u8]) -> T + Send + Sync>;
+
 /// A future of what the GPU finds. It completes when the commands it was recorded with have been submitted and are done,
 /// and the device is polled, by anyone: nothing here polls but [`Readback::wait`]. Works under any executor.
 #[must_use = "nothing is read back unless it is awaited"]
@@ -73,7 +75,7 @@ pub struct Readback<T> {
     state: Arc<Mutex<State>>,
     buffer: wgpu::Buffer,
     shelf: Shelf,
-    decode: Box<dyn Fn(&[u8]) -> T + Send + Sync>,
+    decode: Decode<T>,
 }
 
 impl<T> std::fmt::Debug for Readback<T> {
