@@ -1,4 +1,66 @@
-#![doc = include_str!("../README.md")]
+//! Prunes neural-network weights on any GPU that wgpu reaches: exactly, in bounded memory, in a program's own commands
+//! or from file to file.
+//!
+//! # The pipeline
+//!
+//! ```text
+//! weights ─ bracket ─► window ─ histogram ─► counts ─ threshold ─► cut ─ mask, settle ─► bits ─ apply ─► weights with zeros
+//!              │                    ▲                    │
+//!           a sample                └── a finer window ──┘  at most a few rounds, decided on the GPU
+//! ```
+//!
+//! Weights are compared as integers: without the sign, a weight's bits are its place in the order (its *key*), so no
+//! float support is needed, and one code serves all [element types](Dtype). A sample says where the cut should be; the
+//! counts prove it, or move the window. So exactly as many weights go as were asked for, and of those at the cut the ones
+//! of lowest index: the result is a function of weights and rule alone, the same on every adapter.
+//!
+//! # Where to begin
+//!
+//! | you have | begin with |
+//! |---|---|
+//! | a `wgpu::Device`, and weights in its buffers | [`Lopper`] and [`record`] |
+//! | a safetensors checkpoint | [`pruner::Pruner`] |
+//! | weights that come from and go to anywhere, larger than the GPU | [`scheduler`], a [`scheduler::Source`] and a [`scheduler::Sink`] |
+//! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
+//! | doubts | [`reference`]: the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
+//!
+//! The layers use those below them, never one above:
+//!
+//! ```text
+//! pruner ──────► checkpoint        a rule becomes a plan, a plan is run; tensors in files
+//!    ▼
+//! scheduler      record            chunks through a ring of slots; whole prunings in a caller's commands
+//!    └─────┬───────┘
+//!       kernels ──► gpu            one module per shader; what is needed of a device
+//!          ▼
+//!      reference                   what the kernels must compute
+//! ```
+//!
+//! # In your commands
+//!
+//! ```no_run
+//! use lopper::{Dtype, Lopper, Target, kernels::MatrixView, record::PruneDescriptor};
+//!
+//! # fn f(device: &lopper::wgpu::Device, weights: &lopper::wgpu::Buffer, encoder: &mut lopper::wgpu::CommandEncoder)
+//! # -> lopper::Result<()> {
+//! let lopper = Lopper::new(device)?;
+//! let matrices = [MatrixView::dense(weights, 0, Dtype::BF16, 4096, 11008)];
+//! let pruning = lopper.prepare(&PruneDescriptor::new(&matrices, Target::Sparsity(0.5)))?; // once
+//! pruning.record(encoder); // as often as you like
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Versions
+//!
+//! wgpu is 30, re-exported as [`lopper::wgpu`](wgpu); another major version of it is a breaking change of lopper, since
+//! its types are in lopper's signatures. So is a new required limit or feature of a device, and a rise of the oldest Rust
+//! that will do, 1.95. New fields of structs that callers build, such as [`record::PruneDescriptor`], are breaking too;
+//! build them from their `new` with `..`. What is pruned, for the same weights and rule, never changes.
+//!
+//! # Features
+//!
+//! `cli` (default) is the command-line tool's and brings its crates; the library alone is `default-features = false`.
 
 pub mod checkpoint;
 mod error;
@@ -16,3 +78,8 @@ pub use record::Lopper;
 pub use target::{Scope, Target, quota};
 pub use tensor::{Dtype, Shape};
 pub use wgpu;
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
