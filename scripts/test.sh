@@ -57,7 +57,7 @@ further_adapters() {
         return
     fi
     local tests=()
-    for name in kernels prune; do
+    for name in kernels prune pruner; do
         [ ! -e "tests/$name.rs" ] || tests+=(--test "$name")
     done
     listed=$("$lopper" devices --json) || true

@@ -1,7 +1,10 @@
 //! One typed error for the whole library; the command line turns it into text.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use crate::checkpoint::quoted;
 
 /// Everything that can go wrong in lopper.
 ///
@@ -45,6 +48,42 @@ pub enum Error {
         path: PathBuf,
         /// Why not, and what to do.
         reason: String,
+    },
+
+    /// A tensor that a caller described cannot be one.
+    #[error("{problem}")]
+    Tensor {
+        /// Which tensor, and which rule it breaks.
+        problem: crate::checkpoint::HeaderProblem,
+    },
+
+    /// A caller's [`Source`](crate::pruner::Source) did not give what was asked for.
+    #[error("cannot read bytes {}..{} of tensor {}: {source}", .range.start, .range.end, quoted(.tensor))]
+    Source {
+        /// The tensor's name.
+        tensor: String,
+        /// Which of its bytes.
+        range: Range<u64>,
+        /// The caller's own error.
+        source: BoxError,
+    },
+
+    /// A caller's [`Sink`](crate::pruner::Sink) did not take what it was given.
+    #[error("cannot write bytes {}..{} of tensor {}: {source}", .range.start, .range.end, quoted(.tensor))]
+    Sink {
+        /// The tensor's name.
+        tensor: String,
+        /// Which of its bytes.
+        range: Range<u64>,
+        /// The caller's own error.
+        source: BoxError,
+    },
+
+    /// A caller's [`Sink`](crate::pruner::Sink) took everything, but did not commit it.
+    #[error("cannot commit what was written: {source}")]
+    Commit {
+        /// The caller's own error.
+        source: BoxError,
     },
 
     /// A pruning rule that cannot be carried out, or contradicts itself.
@@ -99,6 +138,9 @@ pub enum Error {
     #[error("stopped before it was done; nothing was written under a final name")]
     Cancelled,
 }
+
+/// An error of the caller's own. `?` turns any error into one.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

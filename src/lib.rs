@@ -20,9 +20,9 @@
 //! |---|---|
 //! | a `wgpu::Device`, and weights in its buffers | [`Lopper`] and [`record`] |
 //! | a safetensors checkpoint | [`pruner::Pruner`] |
-//! | weights that come from and go to anywhere, larger than the GPU | [`scheduler`], a [`scheduler::Source`] and a [`scheduler::Sink`] |
+//! | tensors that come from and go to anywhere, larger than the GPU | [`Pruner::prune_tensors`](pruner::Pruner::prune_tensors), a [`pruner::Source`] and a [`pruner::Sink`] |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
-//! | doubts | [`reference`]: the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
+//! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
 //!
 //! The layers use those below them, never one above:
 //!
@@ -54,9 +54,10 @@
 //! # Versions
 //!
 //! wgpu is 30, re-exported as [`lopper::wgpu`](wgpu); another major version of it is a breaking change of lopper, since
-//! its types are in lopper's signatures. So is a new required limit or feature of a device, and a rise of the oldest Rust
-//! that will do, 1.95. New fields of structs that callers build, such as [`record::PruneDescriptor`], are breaking too;
-//! build them from their `new` with `..`. What is pruned, for the same weights and rule, never changes.
+//! its types are in lopper's signatures. So is another safetensors than 0.8, a new required limit or feature of a
+//! device, and a rise of the oldest Rust that will do, 1.95. New fields of structs that callers build, such as
+//! [`record::PruneDescriptor`], are breaking too; build them from their `new` with `..`. What is pruned, for the same
+//! weights and rule, never changes.
 //!
 //! # Features
 //!
@@ -73,8 +74,9 @@ pub mod scheduler;
 mod target;
 mod tensor;
 
-pub use error::{Error, Result};
+pub use error::{BoxError, Error, Result};
 pub use record::Lopper;
+pub use safetensors;
 pub use target::{Scope, Target, quota};
 pub use tensor::{Dtype, Shape};
 pub use wgpu;

@@ -95,3 +95,12 @@ fn an_executor_is_never_blocked() {
         assert!(out.contains("without waiting once"), "{out}");
     }
 }
+
+#[test]
+fn a_file_is_pruned_and_verified() {
+    if gpu() {
+        let out = prints("prune_file", &[]);
+        assert!(out.contains("lstm_cell.weight_hh") && out.contains("32768 of      65536 zero"), "{out}");
+        assert!(out.contains("verified: 154112 of 309633 weights are zero"), "{out}");
+    }
+}

@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::json::{Keys, Skip, stop};
 use super::problem::HeaderProblem as Problem;
-use super::read::TensorInfo;
+use super::tensor::{TensorInfo, duplicate};
 
 /// The format's limit on a header's length.
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -41,19 +41,12 @@ pub(super) fn parse(header: &[u8], len: u64, shard: usize) -> Result<Vec<TensorI
     if let Err(e) = parsed {
         return Err(problem.unwrap_or_else(|| Problem::Json { message: e.to_string() }));
     }
-    refuse_duplicates(&tensors)?;
+    if let Some(name) = duplicate(&tensors) {
+        return Err(Problem::DuplicateName { name: name.to_owned() });
+    }
     let data_start = 8 + header.len() as u64;
     lay_out(&mut tensors, data_start, len - data_start)?;
     Ok(tensors)
-}
-
-fn refuse_duplicates(tensors: &[TensorInfo]) -> Result<(), Problem> {
-    let mut names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Problem::DuplicateName { name: pair[0].to_owned() }),
-        None => Ok(()),
-    }
 }
 
 /// Sorts the tensors by offset, checks that they tile the data and have their shape's size, and makes ranges absolute.
@@ -72,7 +65,7 @@ fn lay_out(tensors: &mut [TensorInfo], data_start: u64, data: u64) -> Result<(),
         if begin > previous_end {
             return Err(Problem::Hole { tensor: tensor(), begin, previous_end });
         }
-        let needed = size(info)?;
+        let needed = info.needed()?;
         if needed != end - begin {
             return Err(Problem::Size { tensor: tensor(), needed, have: end - begin });
         }
@@ -83,21 +76,6 @@ fn lay_out(tensors: &mut [TensorInfo], data_start: u64, data: u64) -> Result<(),
         info.range = data_start + begin..data_start + end;
     }
     if previous_end == data { Ok(()) } else { Err(Problem::Trailing { covered: previous_end, data }) }
-}
-
-/// The bytes that shape and dtype ask for. Zeros do not hide an overflow of the other dimensions.
-fn size(info: &TensorInfo) -> Result<u64, Problem> {
-    let bitsize = info.dtype.bitsize() as u64;
-    let bits = info.shape.iter().filter(|d| **d != 0).try_fold(bitsize, |bits, d| bits.checked_mul(*d));
-    let bits = match bits {
-        None => {
-            let (tensor, dtype) = (info.name.clone(), info.dtype.to_string());
-            return Err(Problem::Overflow { tensor, dtype, rank: info.shape.len() });
-        }
-        Some(_) if info.shape.contains(&0) => 0,
-        Some(bits) => bits,
-    };
-    if bits % 8 == 0 { Ok(bits / 8) } else { Err(Problem::PartialByte { tensor: info.name.clone(), bits }) }
 }
 
 /// The whole header. Ranges of the tensors it collects are still relative and unchecked.

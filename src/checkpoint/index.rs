@@ -10,7 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::json::{Keys, Skip, stop};
 use super::problem::CheckpointProblem as Problem;
-use super::read::{Shard, TensorInfo};
+use super::read::Shard;
+use super::tensor::TensorInfo;
 
 /// Tensor names and the shards that have them.
 #[derive(Debug, PartialEq, Eq)]

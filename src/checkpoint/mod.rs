@@ -36,10 +36,14 @@ mod pending;
 mod place;
 mod problem;
 mod read;
+mod tensor;
 mod unfinished;
 
 pub use header::MAX_HEADER_BYTES;
 pub use output::{Committed, Output};
+pub(crate) use problem::quoted;
 pub use problem::{CheckpointProblem, HeaderProblem};
-pub use read::{Checkpoint, Shard, TensorInfo};
+pub use read::{Checkpoint, Shard};
+pub use tensor::TensorInfo;
+pub(crate) use tensor::check_list;
 pub use unfinished::Unfinished;

@@ -12,7 +12,8 @@ use super::folder::{self, Lead};
 use super::header::{self, MAX_HEADER_BYTES};
 use super::index::WeightMap;
 use super::problem::{CheckpointProblem as Problem, HeaderProblem};
-use super::read::{Checkpoint, IndexFile, Inner, Layout, Shard, TensorInfo};
+use super::read::{Checkpoint, IndexFile, Inner, Layout, Shard};
+use super::tensor::TensorInfo;
 use crate::{Error, Result};
 
 impl Checkpoint {

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-/// Which rule of the safetensors format a file breaks.
+/// Which rule of the safetensors format a file, or a list of tensors, breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each variant's message says what its fields are")]
@@ -75,6 +75,12 @@ pub enum HeaderProblem {
         quoted(.tensor)
     )]
     PastData { tensor: String, end: u64, data: u64 },
+    /// Two tensors of a list have one name.
+    #[error("tensor {} is in the list twice: names must be unique", quoted(.tensor))]
+    SameName { tensor: String },
+    /// The tensors of a list are longer than any address.
+    #[error("tensor {}: with it, the tensors have more than 2^64 bytes", quoted(.tensor))]
+    Sum { tensor: String },
     /// There are bytes after the last tensor.
     #[error("its tensors cover {covered} bytes, but it holds {data} bytes of data")]
     Trailing { covered: u64, data: u64 },
@@ -160,7 +166,7 @@ pub enum CheckpointProblem {
 const SHOWN: usize = 200;
 
 /// The text between backticks, control characters escaped, cut short.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() { format!("`{shown}…`") } else { format!("`{shown}`") }
 }

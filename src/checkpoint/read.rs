@@ -3,35 +3,13 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::{self, Handles, Identity};
 use super::problem::{CheckpointProblem as Problem, quoted};
+use super::tensor::TensorInfo;
 use crate::{Error, Result};
-
-/// One tensor: what it is and where it lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// Its name, unique in the checkpoint.
-    pub name: String,
-    /// Its element type, as the file has it.
-    pub dtype: safetensors::Dtype,
-    /// Its dimensions; none for a scalar. The product of those that are not 0, times the type's bits, fits `u64`.
-    pub shape: Vec<u64>,
-    /// In which of [`Checkpoint::shards`] it lies.
-    pub shard: usize,
-    /// Its bytes in the shard's file, counted from the start of the file.
-    pub range: Range<u64>,
-}
-
-impl TensorInfo {
-    /// Its length in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-}
 
 /// One file of a checkpoint.
 #[derive(Debug)]

@@ -20,12 +20,12 @@ pub fn run(args: &DevicesArgs) -> Result<ExitCode> {
     } else {
         let mut grid = Grid::new(&["#", "name", "backend", "kind", "driver", "will do"], &[0]);
         let mut unfit = String::new();
-        for a in &adapters {
+        for (index, a) in adapters.iter().enumerate() {
             let fit = if a.unfit.is_none() { "yes" } else { "no" };
             let [name, backend, kind, driver] = [&a.name, &a.backend, &a.kind, &a.driver].map(Clone::clone);
-            grid.row([a.index.to_string(), name, backend, kind, driver, fit.into()]);
+            grid.row([index.to_string(), name, backend, kind, driver, fit.into()]);
             if let Some(why) = &a.unfit {
-                writeln!(unfit, "{} will not do: {}", a.index, text::printable(why))?;
+                writeln!(unfit, "{index} will not do: {}", text::printable(why))?;
             }
         }
         text::print(&format!("{grid}{unfit}"))?;

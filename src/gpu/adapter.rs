@@ -8,8 +8,8 @@ use crate::{Error, Result};
 /// An adapter, as far as it matters to lopper.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AdapterInfo {
-    /// Its place in the list of [`adapters`].
-    pub index: usize,
+    /// Its place in the list of [`adapters`]; none where the caller opened the device.
+    pub index: Option<usize>,
     /// Its name.
     pub name: String,
     /// `vulkan`, `metal`, `dx12` or `gl`.
@@ -57,12 +57,12 @@ pub(super) async fn choose(asked: Option<&str>) -> Result<(wgpu::Adapter, Adapte
         });
     };
     let all = enumerate(wgpu::Backends::all()).await;
-    let line = |info: &AdapterInfo| format!("{} ({}, {})", info.index, info.name, info.backend);
+    let line = |info: &AdapterInfo| format!("{} ({}, {})", info.index.unwrap_or_default(), info.name, info.backend);
     let lines = |infos: &[&AdapterInfo]| infos.iter().map(|i| line(i)).collect::<Vec<_>>().join("; ");
     let lower = asked.to_lowercase();
     let words: Vec<&str> = lower.split_whitespace().collect();
     let matches = |info: &AdapterInfo| match asked.parse::<usize>() {
-        Ok(index) => info.index == index,
+        Ok(index) => info.index == Some(index),
         Err(_) => {
             let text = format!("{} {} {} {}", info.name, info.backend, info.kind, info.driver).to_lowercase();
             !words.is_empty() && words.iter().all(|w| text.contains(w))
@@ -115,24 +115,31 @@ async fn enumerate(backends: wgpu::Backends) -> Vec<(wgpu::Adapter, AdapterInfo)
 }
 
 fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterInfo {
-    let info = adapter.get_info();
-    let limits = adapter.limits();
-    let mut unfit = check_limits(&info.name, &limits).err().map(|e| e.to_string());
+    let mut info = AdapterInfo::new(Some(index), adapter.get_info(), &adapter.limits(), adapter.features());
     if !adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
-        unfit = Some(format!("{}: it has no compute shaders", info.name));
+        info.unfit = Some(format!("{}: it has no compute shaders", info.name));
     }
-    let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string();
-    AdapterInfo {
-        index,
-        name: info.name,
-        backend: info.backend.to_string(),
-        kind: format!("{:?}", info.device_type),
-        driver,
-        limits: REQUIRED.iter().map(|&(name, _)| (name, limit(&limits, name))).collect(),
-        features: vec![(
-            "MAPPABLE_PRIMARY_BUFFERS",
-            adapter.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
-        )],
-        unfit,
+    info
+}
+
+impl AdapterInfo {
+    /// What wgpu says of an adapter, or of a device and what was asked of its adapter.
+    pub(super) fn new(
+        index: Option<usize>,
+        info: wgpu::AdapterInfo,
+        limits: &wgpu::Limits,
+        features: wgpu::Features,
+    ) -> Self {
+        let mappable = features.contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
+        Self {
+            index,
+            unfit: check_limits(&info.name, limits).err().map(|e| e.to_string()),
+            driver: [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string(),
+            name: info.name,
+            backend: info.backend.to_string(),
+            kind: format!("{:?}", info.device_type),
+            limits: REQUIRED.iter().map(|&(name, _)| (name, limit(limits, name))).collect(),
+            features: vec![("MAPPABLE_PRIMARY_BUFFERS", mappable)],
+        }
     }
 }

@@ -1,16 +1,18 @@
 //! What lopper needs of a device, and the one place that builds pipelines.
 //!
-//! [`Gpu`] is a device opened by lopper itself, for the command line and for programs without one; everything below
-//! works with any `wgpu::Device` that passes [`check_limits`].
+//! [`Gpu`] is a device opened by lopper itself, for the command line and for programs without one, or the caller's;
+//! everything below works with any `wgpu::Device` that passes [`check_limits`].
 
 mod adapter;
 pub mod dispatch;
 mod kernel;
 mod tuning;
+mod watch;
 
 pub use adapter::{AdapterInfo, adapters};
 pub use kernel::{Binding, Dispatch, Kernel, KernelSpec, Record};
 pub use tuning::Tuning;
+pub(crate) use watch::{PATIENCE, watch};
 
 use std::sync::{Arc, OnceLock};
 
@@ -72,11 +74,6 @@ fn raise<T: Ord + Copy>(limit: &mut T, need: T) {
     *limit = need.max(*limit);
 }
 
-/// What wgpu objects to.
-pub(crate) fn failed(doing: &'static str, error: &wgpu::Error) -> Error {
-    Error::Gpu { doing, message: error.to_string() }
-}
-
 /// Checks that limits are enough for lopper's kernels; `who` is named in the error.
 ///
 /// # Errors
@@ -91,14 +88,14 @@ pub fn check_limits(who: &str, limits: &wgpu::Limits) -> Result<()> {
     Ok(())
 }
 
-/// A device opened by lopper, its queue, and what is known of its adapter. Cheap to clone.
+/// A device opened by lopper or by the caller, its queue, and what is known of its adapter. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: AdapterInfo,
-    tuning: Tuning,
-    /// The first error that no scope caught, and the reason why the device was lost.
+    kind: wgpu::DeviceType,
+    /// The first error that no scope caught, and the reason why the device was lost. Stays empty on a caller's device.
     failure: Arc<OnceLock<String>>,
 }
 
@@ -125,6 +122,37 @@ impl Gpu {
         Self::request(adapter, info, wgpu::Features::empty()).await
     }
 
+    /// The caller's device and its queue, shared with whatever else the caller does on them.
+    ///
+    /// The device needs the limits in [`REQUIRED`], which `wgpu::Limits::default()` covers, and no feature. Where it is
+    /// an integrated GPU or a software driver, ask for `MAPPABLE_PRIMARY_BUFFERS` if the adapter has it: chunks are then
+    /// read where the kernels find them. Elsewhere that feature is not used, as such buffers lie in slow memory.
+    ///
+    /// What happens to the device:
+    ///
+    /// - Its uncaptured-error handler and its device-lost callback stay the caller's. All that a
+    ///   [`Pruner`](crate::pruner::Pruner) or [`scheduler::run`](crate::scheduler::run) records, allocates and submits
+    ///   is inside error scopes of its own, on its own threads and on the one that called it: an error of lopper's,
+    ///   running out of memory included, is an [`Error::Gpu`] and never reaches the handler; an error of the caller's
+    ///   own calls, those of a source, a sink or a progress function included, is never caught.
+    /// - A device that is lost or destroyed gives no error to scopes. It shows by a wait or a mapping that fails, which
+    ///   is an [`Error::Gpu`] too; the reason is told to the caller's device-lost callback alone.
+    /// - What no driver reports, the host finds where a count is asked for: it counts the kept weights of every mask
+    ///   before anything is committed.
+    /// - lopper waits for its own submissions, never for the device. A queue works in order, so whatever the caller
+    ///   submitted before those is waited for with them. Waiting polls the device, so the caller's own callbacks (of
+    ///   `map_async`, `on_submitted_work_done`) may run on lopper's threads.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] with the first of the device's limits that falls short of [`REQUIRED`], and both numbers.
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let adapter = device.adapter_info();
+        check_limits(&adapter.name, &device.limits())?;
+        let kind = adapter.device_type;
+        let info = AdapterInfo::new(None, adapter, &device.limits(), device.features());
+        Ok(Self { device, queue, info, kind, failure: Arc::default() })
+    }
+
     async fn request(adapter: wgpu::Adapter, info: AdapterInfo, required_features: wgpu::Features) -> Result<Self> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lopper"),
@@ -145,8 +173,7 @@ impl Gpu {
                 drop(losses.set(format!("the device was lost: {message}")));
             }
         });
-        let tuning = Tuning::for_kind(adapter.get_info().device_type);
-        Ok(Self { device, queue, info, tuning, failure })
+        Ok(Self { device, queue, info, kind: adapter.get_info().device_type, failure })
     }
 
     /// The device.
@@ -166,12 +193,13 @@ impl Gpu {
 
     /// The kernels' knobs for this class of adapter.
     pub fn tuning(&self) -> Tuning {
-        self.tuning
+        Tuning::for_kind(self.kind)
     }
 
-    /// Whether the host can map the very buffers that kernels read, so that nothing needs to be uploaded.
+    /// Whether the host maps the very buffers that kernels read, so that nothing needs to be uploaded.
     pub fn maps_storage(&self) -> bool {
-        self.device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
+        let used = self.device.features() & adapter::features_for(self.kind);
+        used.contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
     }
 
     /// The largest buffer a kernel can be bound to, in bytes: at most 2³¹ − 1 (wgpu#8105), rounded down to 256.
@@ -180,7 +208,8 @@ impl Gpu {
         limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min((1 << 31) - 1) & !255
     }
 
-    /// The first error that the device reported since it was opened.
+    /// The first error that the device reported outside of all error scopes since lopper opened it. Of a caller's
+    /// device nothing is known here.
     ///
     /// # Errors
     /// [`Error::Gpu`] with wgpu's message.
@@ -188,19 +217,6 @@ impl Gpu {
         match self.failure.get() {
             None => Ok(()),
             Some(message) => Err(Error::Gpu { doing: "running kernels", message: message.clone() }),
-        }
-    }
-
-    /// Polls, or waits for a submission.
-    pub(crate) fn poll(&self, what: wgpu::PollType) -> Result<()> {
-        self.check()?;
-        match self.device.poll(what) {
-            Ok(_) => Ok(()),
-            Err(wgpu::PollError::Timeout) => {
-                let message = "it did not finish within minutes; the driver hangs, or another program holds it".into();
-                Err(Error::Gpu { doing: "waiting for the GPU", message })
-            }
-            Err(error) => Err(Error::Gpu { doing: "waiting for the GPU", message: error.to_string() }),
         }
     }
 
@@ -216,32 +232,4 @@ impl Gpu {
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
         })
     }
-
-    /// A buffer's words, once everything submitted so far is done.
-    pub(crate) fn read_words(&self, buffer: &wgpu::Buffer) -> Result<Vec<u32>> {
-        let readback = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("readback"),
-            size: buffer.size(),
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let mut encoder = self.encoder("readback");
-        encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, buffer.size());
-        let submission_index = Some(self.queue.submit([encoder.finish()]));
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        readback.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
-        self.poll(wgpu::PollType::Wait { submission_index, timeout: Some(PATIENCE) })?;
-        let failed = |message: String| Error::Gpu { doing: "reading back", message };
-        loop {
-            match receiver.recv_timeout(std::time::Duration::from_millis(1)) {
-                Ok(result) => break result.map_err(|e| failed(e.to_string()))?,
-                Err(_) => self.poll(wgpu::PollType::Poll)?,
-            }
-        }
-        let mapped = readback.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&mapped))
-    }
 }
-
-/// How long the GPU may take over one submission before the run is given up.
-pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);

@@ -1,16 +1,21 @@
 //! A [`Rule`] becomes a [`Plan`], a plan is run: the façade over files and GPU.
 //!
 //! ```text
-//! Rule + Checkpoint ─► Plan ─► scheduler ─► Output ─► Report
+//! prune:          Rule + Checkpoint ─► Plan ─► scheduler ─► Output ─► Report
+//! prune_tensors:  Rule + Source     ─► Plan ─► scheduler ─► Sink   ─► Report
 //! ```
 
+mod ends;
 mod plan;
 mod report;
 mod rule;
 mod run;
+mod schedule;
 mod verify;
+mod work;
 
 pub use crate::{Scope, Target, quota};
+pub use ends::{Sink, Source};
 pub use plan::{Plan, PlannedTensor};
 pub use report::{Action, AdapterReport, Report, RuleReport, Seconds, TensorReport, Totals};
 pub use rule::{Rule, Selection};

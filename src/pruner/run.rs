@@ -1,17 +1,16 @@
-//! Runs a plan: files in, through the scheduler, files out, and a report.
+//! Runs a plan: from file to file, or between a source and a sink of the caller's; makes a report.
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{
-    Action, AdapterReport, Plan, Report, Rule, RuleReport, Scope, Seconds, Target, TensorReport, Totals, quota,
-};
-use crate::checkpoint::{Checkpoint, Output, Unfinished};
+use super::ends::{Ends, Sink, Source};
+use super::work::Work;
+use super::{Plan, Report, Rule};
+use crate::checkpoint::{Checkpoint, Output, TensorInfo, Unfinished, check_list};
 use crate::gpu::Gpu;
-use crate::scheduler::{self, Job, Outcome, Sink, Source, Task};
-use crate::{Error, Result};
+use crate::{BoxError, Result};
 
 /// How to run, as far as it does not change the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,55 +28,16 @@ impl Default for Options {
     }
 }
 
-/// Called with bytes done and bytes in all, often and from several threads; [`ControlFlow::Break`] stops the run.
+/// Called with bytes done and bytes in all, often and from several threads; [`ControlFlow::Break`] stops the run, which
+/// then returns [`Error::Cancelled`](crate::Error::Cancelled) and commits nothing. It is not called any more once the
+/// commit has begun.
 pub type Progress<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + Sync + 'a;
 
-/// Prunes checkpoints on one GPU.
+/// Prunes checkpoints on one GPU, and what else has tensors. Cheap to clone; may be used from several threads at once.
 #[derive(Debug, Clone)]
 pub struct Pruner {
     gpu: Gpu,
     unfinished: Unfinished,
-}
-
-/// Bytes done, told to the caller, who may stop the run.
-struct Meter<'a> {
-    progress: &'a Progress<'a>,
-    done: AtomicU64,
-    total: u64,
-}
-
-impl Meter<'_> {
-    fn add(&self, bytes: u64) -> Result<()> {
-        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        match (self.progress)(done.min(self.total), self.total) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        }
-    }
-}
-
-/// The pruned tensors of a checkpoint, as the scheduler's source and sink.
-struct Files<'a> {
-    input: &'a Checkpoint,
-    output: &'a Output,
-    /// The tensor of each job.
-    tensors: &'a [usize],
-    meter: &'a Meter<'a>,
-    read: AtomicU64,
-}
-
-impl Source for Files<'_> {
-    fn read(&self, job: usize, offset: u64, buf: &mut [u8]) -> Result<()> {
-        self.input.read_at(self.tensors[job], offset, buf)?;
-        self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
-        self.meter.add(buf.len() as u64)
-    }
-}
-
-impl Sink for Files<'_> {
-    fn write(&self, job: usize, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.output.write_at(self.tensors[job], offset, bytes)
-    }
 }
 
 impl Pruner {
@@ -109,67 +69,71 @@ impl Pruner {
         let input = Checkpoint::open(input)?;
         let plan = Plan::new(rule, input.tensors())?;
         let output = Output::create_noting(&input, output, options.force, &self.unfinished)?;
-        let (tensors, jobs, tasks) = schedule(&plan, rule.scope);
-
-        let selected: u64 = tensors.iter().map(|&t| input.tensors()[t].bytes()).sum();
-        // A pool is read to be counted, and again to be masked.
-        let passes = if matches!(tasks[..], [Task::Pool { .. }]) { 2 } else { 1 };
-        let rest = input.total_bytes() - selected;
-        let meter = Meter { progress, done: AtomicU64::new(0), total: rest + passes * selected };
-        let files = Files { input: &input, output: &output, tensors: &tensors, meter: &meter, read: AtomicU64::new(0) };
-        let stop = AtomicBool::new(false);
+        let ends = Ends { tensors: input.tensors(), source: &input, sink: &Shards(&output) };
+        let (gpu, bytes) = (&self.gpu, input.total_bytes());
+        let work = Work { gpu, ends, plan: &plan, rule, memory: options.memory, progress, bytes };
         let ended = AtomicBool::new(false);
-
-        let (pruned, copied, synced) = std::thread::scope(|scope| {
+        let report = std::thread::scope(|scope| {
+            let end = End(&ended);
             let syncing = scope.spawn(|| sync_ahead(&output, &ended));
-            let copying = scope.spawn(|| {
-                let start = Instant::now();
-                let written = |tensor: usize| plan.tensors[tensor].action == Action::Prune;
-                output.try_copy_rest(&written, &|bytes| match stop.load(Ordering::Relaxed) {
-                    false => meter.add(bytes),
-                    true => Err(Error::Cancelled),
-                })?;
-                Ok::<_, Error>(start.elapsed().as_secs_f64())
-            });
-            let pruned = scheduler::run(&self.gpu, &jobs, &tasks, &files, &files, options.memory);
-            stop.store(pruned.is_err(), Ordering::Relaxed);
-            let copied = copying.join().expect("copying does not panic");
-            ended.store(true, Ordering::Relaxed);
-            (pruned, copied, syncing.join().expect("syncing does not panic"))
-        });
-        let (outcomes, times) = pruned?;
-        let copy = copied?;
-        synced?;
-        let bytes_read = files.read.into_inner() + rest;
-        // The last chance: from here on no one asks.
-        meter.add(0)?;
-        let committing = Instant::now();
-        let committed = output.commit()?;
+            let report = work.run(&|pruned, on_bytes| output.try_copy_rest(pruned, on_bytes));
+            drop(end);
+            let synced = syncing.join().expect("syncing does not panic");
+            report.and_then(|report| synced.map(|()| report))
+        })?;
+        committed(report, start, || Ok(output.commit()?.bytes))
+    }
 
-        let reports = report_tensors(&plan, &input, &tensors, &outcomes);
-        let info = self.gpu.info();
-        Ok(Report {
-            lopper: env!("CARGO_PKG_VERSION"),
-            rule: RuleReport::from(rule),
-            adapter: Some(AdapterReport {
-                name: info.name.clone(),
-                backend: info.backend.clone(),
-                kind: info.kind.clone(),
-                driver: info.driver.clone(),
-            }),
-            totals: Totals::of(&reports),
-            tensors: reports,
-            seconds: Seconds {
-                read: times.read,
-                gpu: times.wait,
-                write: times.write,
-                copy,
-                commit: committing.elapsed().as_secs_f64(),
-                total: start.elapsed().as_secs_f64(),
-            },
-            bytes_read,
-            bytes_written: committed.bytes,
-        })
+    /// Prunes tensors that may be anywhere: reads them from `source`, and writes all of them, those too that the rule
+    /// does not select, to `sink`. Both know a tensor by its number in `tensors`. The bytes are those that
+    /// [`Pruner::prune`] writes for a checkpoint with the same tensors in the same order.
+    ///
+    /// Takes [`Options::memory`] and 1 MiB; [`Options::force`] means nothing here. [`Source`] and [`Sink`] say which
+    /// thread asks them what, and in which order. If source, sink or `progress` panic, the run ends, and the panic goes
+    /// on in the caller.
+    ///
+    /// Stopping: [`ControlFlow::Break`] from `progress` ends the run with [`Error::Cancelled`](crate::Error::Cancelled)
+    /// once the reads and writes that are under way have returned; `progress` may be called again meanwhile. The sink
+    /// is not told to commit then, nor after an error.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) for a list that cannot be; [`Error::Source`](crate::Error::Source),
+    /// [`Error::Sink`](crate::Error::Sink) and [`Error::Commit`](crate::Error::Commit) with the caller's own error, the
+    /// first if there are several; whatever is wrong with rule, memory or GPU.
+    pub fn prune_tensors(
+        &self,
+        tensors: &[TensorInfo],
+        source: &dyn Source,
+        sink: &dyn Sink,
+        rule: &Rule,
+        options: &Options,
+        progress: &Progress<'_>,
+    ) -> Result<Report> {
+        let start = Instant::now();
+        let bytes = check_list(tensors)?;
+        let plan = Plan::new(rule, tensors)?;
+        let ends = Ends { tensors, source, sink };
+        let work = Work { gpu: &self.gpu, ends, plan: &plan, rule, memory: options.memory, progress, bytes };
+        let report = work.run(&|pruned, on_bytes| ends.pass_through(pruned, on_bytes))?;
+        committed(report, start, || ends.commit().map(|()| bytes))
+    }
+}
+
+/// The last step, which gives the bytes written, completes the report.
+fn committed(mut report: Report, start: Instant, commit: impl FnOnce() -> Result<u64>) -> Result<Report> {
+    let committing = Instant::now();
+    report.bytes_written = commit()?;
+    report.seconds.commit = committing.elapsed().as_secs_f64();
+    report.seconds.total = start.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// The shards of an output, for what is pruned.
+struct Shards<'a>(&'a Output);
+
+impl Sink for Shards<'_> {
+    fn write(&self, tensor: usize, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+        Ok(self.0.write_at(tensor, offset, bytes)?)
     }
 }
 
@@ -186,49 +150,11 @@ fn sync_ahead(output: &Output, ended: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-/// The tensors to prune, as jobs in file order, and what is to be done with them.
-fn schedule(plan: &Plan, scope: Scope) -> (Vec<usize>, Vec<Job>, Vec<Task>) {
-    let (mut tensors, mut jobs, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-    let mut pool = None;
-    for (t, planned) in plan.tensors.iter().enumerate() {
-        let (Some(dtype), Some(target)) = (planned.dtype, planned.target) else { continue };
-        let (job, shape) = (jobs.len(), planned.shape);
-        tensors.push(t);
-        jobs.push(Job { dtype, shape });
-        match (scope, target) {
-            (_, Target::Threshold(magnitude)) => tasks.push(Task::UpTo { job, magnitude }),
-            (Scope::Global, _) => pool = Some(target),
-            (Scope::Tensor, _) => tasks.push(Task::Matrix { job, k: goes(target, shape.weights()) }),
-            (Scope::Row, _) => tasks.push(Task::Rows { job, k: goes(target, shape.cols) }),
-        }
-    }
-    if let Some(target) = pool {
-        let total = jobs.iter().map(|job| job.shape.weights()).sum();
-        tasks.push(Task::Pool { jobs: 0..jobs.len(), k: goes(target, total) });
-    }
-    (tensors, jobs, tasks)
-}
+/// Ends the syncing when it goes, be it in a panic.
+struct End<'a>(&'a AtomicBool);
 
-/// How many of `n` weights go.
-fn goes(target: Target, n: u64) -> u64 {
-    match target {
-        Target::Sparsity(s) => quota(s, n),
-        Target::Keep(keep) => n.saturating_sub(keep),
-        Target::Threshold(_) => unreachable!("a threshold is no count"),
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
-}
-
-fn report_tensors(plan: &Plan, input: &Checkpoint, tensors: &[usize], outcomes: &[Outcome]) -> Vec<TensorReport> {
-    let mut reports: Vec<TensorReport> =
-        plan.tensors.iter().zip(input.tensors()).map(|(planned, tensor)| planned.dry_report(tensor)).collect();
-    for (&t, outcome) in tensors.iter().zip(outcomes) {
-        let report = &mut reports[t];
-        report.zeros_before = Some(outcome.zeros_before);
-        report.zeros = Some(outcome.zeros);
-        report.sparsity = Some(outcome.zeros as f64 / report.weights as f64);
-        report.cut = outcome.cut;
-        report.ties = outcome.ties;
-        report.ties_pruned = outcome.ties_pruned;
-    }
-    reports
 }

@@ -1,9 +1,9 @@
 //! [`Lopper`]: a device, and the pipelines built for it.
 
-use crate::gpu::{REQUIRED, Tuning, check_limits, set_limit};
+use crate::Result;
+use crate::gpu::{REQUIRED, Tuning, check_limits, set_limit, watch};
 use crate::kernels::{Kernels, MatrixView};
 use crate::record::{Amount, Masks, PruneDescriptor, Pruning, scratch};
-use crate::{Result, gpu};
 
 /// Prunes weights in the buffers of a program that has its own device. Cheap to clone; clones share their pipelines,
 /// which are built when they are first needed. Can be used from several threads.
@@ -87,7 +87,7 @@ impl Lopper {
     pub fn scratch(&self, size: u64) -> Result<wgpu::Buffer> {
         let (label, usage) = (Some("lopper scratch"), wgpu::BufferUsages::STORAGE);
         let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
-        self.guarded(|| Ok(self.device.create_buffer(&descriptor)))
+        watch(&self.device, "allocating scratch", || Ok(self.device.create_buffer(&descriptor)))
     }
 
     /// Records at once: prunes matrices in place, each by itself. For what is done once; a pruning that comes again is
@@ -104,18 +104,5 @@ impl Lopper {
         let pruning = self.prepare(&PruneDescriptor::new(matrices, amount))?;
         pruning.record(encoder);
         Ok(pruning)
-    }
-
-    /// Calls `make`, and turns what the device objects to into an error: the caller's handler does not hear of it.
-    pub(super) fn guarded<T>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let made = make();
-        let objections = [super::readback::now(memory.pop()), super::readback::now(validation.pop())];
-        let made = made?;
-        match objections.into_iter().flatten().flatten().next() {
-            Some(objection) => Err(gpu::failed("preparing a pruning", &objection)),
-            None => Ok(made),
-        }
     }
 }

@@ -11,7 +11,7 @@ use super::lopper::Lopper;
 use super::pruning::Pruning;
 use super::scratch::Scratch;
 use super::stats::{RECORD_BYTES, Unit};
-use crate::gpu::Dispatch;
+use crate::gpu::{Dispatch, watch};
 use crate::kernels::{
     ASKED_BYTES, CUT_BYTES, Kernels, MatrixView, Numbers, Part, QuotaRule, SamplePlan, WHOLE_WEIGHTS, mask_bytes,
     rounds, window_words,
@@ -45,7 +45,7 @@ impl Lopper {
     /// wgpu's words for buffers of another device, and where memory runs out.
     pub fn prepare(&self, descriptor: &PruneDescriptor<'_>) -> Result<Pruning> {
         check(descriptor, &self.device().limits())?;
-        self.guarded(|| self.prepare_checked(descriptor))
+        watch(self.device(), "preparing a pruning", || self.prepare_checked(descriptor))
     }
 
     fn prepare_checked(&self, descriptor: &PruneDescriptor<'_>) -> Result<Pruning> {

@@ -156,7 +156,7 @@ impl<T> Future for Readback<T> {
 }
 
 /// The result of a future that is ready.
-pub(super) fn now<F: Future>(future: F) -> Option<F::Output> {
+fn now<F: Future>(future: F) -> Option<F::Output> {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => Some(result),
         Poll::Pending => None,

@@ -1,5 +1,6 @@
 //! The driver: asks the reader for chunks, records kernels on them, hands them to the finishers, task by task.
 
+use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
@@ -9,13 +10,16 @@ use super::budget::{Budget, Chunk, Span};
 use super::finish::{Finisher, Submitted};
 use super::outcome::{self, Found};
 use super::results::{Entry, Results};
-use super::ring::Ring;
+use super::ring::{Ring, StopOnPanic};
 use super::select::Select;
 use super::slot::Slot;
 use super::stream;
 use super::{Job, Outcome, Sink, Source, Task, Times};
 use crate::gpu::Gpu;
 use crate::{Error, Result};
+
+/// What the GPU fails at, if it does.
+pub const DOING: &str = "running kernels";
 
 /// Threads that finish chunks.
 const FINISHERS: usize = 2;
@@ -73,23 +77,17 @@ pub fn run(
     let found = std::thread::scope(|scope| {
         let reader = scope.spawn(move || read(ring, jobs, source, to_load, fills));
         let finishers: Vec<_> = (0..FINISHERS).map(|_| scope.spawn(|| finisher.run(&to_finish, sink))).collect();
-        let driver = Driver {
-            gpu,
-            jobs,
-            source,
-            budget,
-            select: Select::new(gpu),
-            results: Results::new(gpu, jobs.len()),
-            loads,
-            filled,
-            submitted,
-            asked: 0,
-        };
+        let _guard = StopOnPanic(ring);
+        let buffers = gpu.watch("allocating buffers", || Ok((Select::new(gpu), Results::new(gpu, jobs.len()))));
         // Dropping the driver hangs up on the other threads, which ends them.
-        let found = driver.run(&steps).map_err(|error| ring.fail(error));
-        times.read = reader.join().expect("the reader does not panic");
+        let found = buffers
+            .and_then(|(select, results)| {
+                Driver { gpu, jobs, source, budget, select, results, loads, filled, submitted, asked: 0 }.run(&steps)
+            })
+            .map_err(|error| ring.fail(error));
+        times.read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
         for finisher in finishers {
-            let (wait, write) = finisher.join().expect("finishers do not panic");
+            let (wait, write) = finisher.join().unwrap_or_else(|panic| resume_unwind(panic));
             times.wait += wait;
             times.write += write;
         }
@@ -112,6 +110,7 @@ fn read(
     loads: mpsc::Receiver<Chunk>,
     filled: mpsc::Sender<(Slot, Chunk)>,
 ) -> f64 {
+    let _guard = StopOnPanic(ring);
     let (mut seconds, mut block) = (0.0, Vec::new());
     while let Ok(chunk) = loads.recv() {
         let Some(mut slot) = ring.take() else { break };
@@ -227,42 +226,47 @@ impl Driver<'_> {
     fn resident(&self, span: Span, goal: Goal, chunks: &[Chunk], found: &mut [Found]) -> Result<()> {
         let dtype = self.jobs[span.job].dtype;
         let parts = chunks.iter().map(|_| self.filled()).collect::<Result<Vec<_>>>()?;
-        let mut encoder = self.gpu.encoder("select");
-        for (slot, chunk) in &parts {
-            slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
-        }
-        match goal {
-            Goal::Count(k) => self.select.count(&mut encoder, &parts, dtype, span.weights as u32, k)?,
-            Goal::UpTo(magnitude) => {
-                let key = dtype.key_at_most(magnitude);
-                self.select.up_to(self.gpu, &mut encoder, &parts, dtype, span.weights as u32, key)?;
-            }
-        }
-        self.results.take_cut(&mut encoder, span.job, &self.select.cut);
         found[span.job] = Found::Cut;
-        for (slot, chunk) in parts {
-            self.select.mask(&mut encoder, &slot, chunk, dtype, &self.select.cut)?;
-            self.submit_masked(encoder, slot, chunk);
-            encoder = self.gpu.encoder("mask");
-        }
-        Ok(())
+        self.gpu.watch(DOING, || {
+            let mut encoder = self.gpu.encoder("select");
+            for (slot, chunk) in &parts {
+                slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
+            }
+            match goal {
+                Goal::Count(k) => self.select.count(&mut encoder, &parts, dtype, span.weights as u32, k)?,
+                Goal::UpTo(magnitude) => {
+                    let key = dtype.key_at_most(magnitude);
+                    self.select.up_to(self.gpu, &mut encoder, &parts, dtype, span.weights as u32, key)?;
+                }
+            }
+            self.results.take_cut(&mut encoder, span.job, &self.select.cut);
+            for (slot, chunk) in parts {
+                self.select.mask(&mut encoder, &slot, chunk, dtype, &self.select.cut)?;
+                self.submit_masked(encoder, slot, chunk);
+                encoder = self.gpu.encoder("mask");
+            }
+            Ok(())
+        })
     }
 
     fn rows(&self, job: usize, k: u32, chunks: &[Chunk], found: &mut [Found]) -> Result<()> {
         let dtype = self.jobs[job].dtype;
         found[job] = Found::Rows;
-        for (i, _) in chunks.iter().enumerate() {
+        for i in 0..chunks.len() {
             let part = self.filled()?;
-            let mut encoder = self.gpu.encoder("rows");
-            if i == 0 {
-                encoder.clear_buffer(&self.select.row_counters, 0, None);
-            }
-            part.0.upload(&mut encoder, part.1.weights() * dtype.size() as u64);
-            self.select.rows(&mut encoder, &part, dtype, k)?;
-            if i + 1 == chunks.len() {
-                self.results.take_counters(&mut encoder, job, &self.select.row_counters);
-            }
-            self.submit_masked(encoder, part.0, part.1);
+            self.gpu.watch(DOING, || {
+                let mut encoder = self.gpu.encoder("rows");
+                if i == 0 {
+                    encoder.clear_buffer(&self.select.row_counters, 0, None);
+                }
+                part.0.upload(&mut encoder, part.1.weights() * dtype.size() as u64);
+                self.select.rows(&mut encoder, &part, dtype, k)?;
+                if i + 1 == chunks.len() {
+                    self.results.take_counters(&mut encoder, job, &self.select.row_counters);
+                }
+                self.submit_masked(encoder, part.0, part.1);
+                Ok(())
+            })?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::Chunk;
 use super::keep::keep;
-use super::ring::Ring;
+use super::ring::{Ring, StopOnPanic};
 use super::slot::Slot;
 use super::{Job, Sink};
 use crate::gpu::Gpu;
@@ -38,6 +38,7 @@ pub struct Finisher<'a> {
 impl Finisher<'_> {
     /// Works until the driver hangs up. Returns the seconds waited and the seconds written.
     pub fn run(&self, queue: &Mutex<mpsc::Receiver<Submitted>>, sink: &dyn Sink) -> (f64, f64) {
+        let _guard = StopOnPanic(self.ring);
         let (mut waited, mut wrote) = (Duration::ZERO, Duration::ZERO);
         let mut block = vec![0; BLOCK];
         loop {

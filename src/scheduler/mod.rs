@@ -24,7 +24,8 @@
 //!   holds all slots; finishers return slots without waiting for either.
 //!
 //! What it refuses to do: write in place, guess at a failed read, or go on after any thread has failed. The first error
-//! stops all threads, and is the one returned.
+//! stops all threads, and is the one returned. A panic of the source or the sink stops them too, and goes on in the
+//! caller.
 //!
 //! Masks are read back (1/8 byte per weight), not weights; the host still has the chunk and masks it on its way out. On
 //! software and integrated adapters kernels read the very memory the file was read into.
@@ -51,8 +52,8 @@ use crate::{Dtype, Result, Shape};
 
 /// Where weights come from.
 pub trait Source: Sync {
-    /// Fills `buf` with bytes of matrix `job`, from byte `offset` on. Called from one thread, ranges in file order but
-    /// for samples and second passes.
+    /// Fills `buf` with bytes of matrix `job`, from byte `offset` on. Called by one thread at a time, ranges in file
+    /// order but for samples and second passes.
     ///
     /// # Errors
     /// Any error ends the run and is what the run returns.
@@ -61,7 +62,8 @@ pub trait Source: Sync {
 
 /// Where pruned weights go.
 pub trait Sink: Sync {
-    /// Takes bytes of matrix `job`, from byte `offset` on. Called from two threads; every byte comes exactly once.
+    /// Takes bytes of matrix `job`, from byte `offset` on. Called from two threads at once; every byte comes exactly
+    /// once.
     ///
     /// # Errors
     /// Any error ends the run and is what the run returns.

@@ -46,7 +46,8 @@ impl<'a> Ring<'a> {
             if state.made < self.budget.slots {
                 state.made += 1;
                 drop(state);
-                return Some(Slot::new(self.gpu, self.budget));
+                let made = self.gpu.watch("allocating a slot", || Ok(Slot::new(self.gpu, self.budget)));
+                return made.map_err(|error| self.fail(error)).ok();
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -75,5 +76,17 @@ impl<'a> Ring<'a> {
     pub fn result(&self) -> Result<()> {
         let error = self.state().error.take();
         error.map_or(Ok(()), Err)
+    }
+}
+
+/// Stops the run if its thread panics, as the caller's source or sink may: the other threads would wait for it for
+/// ever.
+pub struct StopOnPanic<'a>(pub &'a Ring<'a>);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(Error::Cancelled);
+        }
     }
 }

@@ -179,22 +179,25 @@ impl Slot {
 
     /// Makes the slot ready to be filled again; `masked` says whether results were mapped.
     pub fn make_ready(&mut self, gpu: &Gpu, masked: bool) -> Result<()> {
-        let refill = match &self.host {
-            Host::Direct => {
-                if masked {
-                    self.mask.unmap();
-                    self.weights.unmap();
+        gpu.watch("mapping a buffer", || {
+            let refill = match &self.host {
+                Host::Direct => {
+                    if masked {
+                        self.mask.unmap();
+                        self.weights.unmap();
+                    }
+                    self.weights.clone()
                 }
-                self.weights.clone()
-            }
-            Host::Staged { upload, readback, .. } => {
-                if masked {
-                    readback.unmap();
+                Host::Staged { upload, readback, .. } => {
+                    if masked {
+                        readback.unmap();
+                    }
+                    upload.clone()
                 }
-                upload.clone()
-            }
-        };
-        self.map(refill, wgpu::MapMode::Write);
+            };
+            self.map(refill, wgpu::MapMode::Write);
+            Ok(())
+        })?;
         self.wait_mapped(gpu)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wgpu::BufferUsages as Usage;
 
 use super::budget::Span;
-use super::driver::{Driver, Goal};
+use super::driver::{DOING, Driver, Goal};
 use super::outcome::Found;
 use super::pool::{Interval, Part, PoolStep, threshold};
 use super::results::Entry;
@@ -89,10 +89,8 @@ impl Counter {
         let counted = read_counts(&words, self.window, 0);
         self.sum.bins.iter_mut().zip(&counted.bins).for_each(|(sum, n)| *sum += n);
         self.sum.reached += counted.reached;
-        let mut encoder = gpu.encoder("flush");
-        encoder.clear_buffer(&self.counts, 0, None);
-        gpu.queue().submit([encoder.finish()]);
         self.fresh = 0;
+        gpu.submit("flush", |encoder| encoder.clear_buffer(&self.counts, 0, None))?;
         Ok(counted.nonzero)
     }
 }
@@ -118,13 +116,16 @@ fn count(driver: &Driver<'_>, spans: &[Span], goal: Goal) -> Result<(StreamCut, 
     let kernels = Kernels::new(driver.gpu.device(), Tuning { capacity: CAPACITY, ..driver.gpu.tuning() });
     let mut counters: BTreeMap<Dtype, Counter> = BTreeMap::new();
     loop {
-        for span in spans {
-            let dtype = driver.jobs[span.job].dtype;
-            counters.entry(dtype).or_insert_with(|| Counter::new(driver.gpu, interval.window(dtype, CAPACITY)));
-        }
-        for (&dtype, counter) in &mut counters {
-            counter.restart(driver.gpu, interval.window(dtype, CAPACITY));
-        }
+        driver.gpu.watch("allocating buffers", || {
+            for span in spans {
+                let dtype = driver.jobs[span.job].dtype;
+                counters.entry(dtype).or_insert_with(|| Counter::new(driver.gpu, interval.window(dtype, CAPACITY)));
+            }
+            for (&dtype, counter) in &mut counters {
+                counter.restart(driver.gpu, interval.window(dtype, CAPACITY));
+            }
+            Ok(())
+        })?;
         let zeros = pass(driver, &kernels, spans, &mut counters)?;
         let part = |(&dtype, c): (&Dtype, &Counter)| Part { dtype, window: c.window, counts: c.sum.clone() };
         let parts: Vec<Part> = counters.iter().map(part).collect();
@@ -157,25 +158,27 @@ fn pass(
     for (i, span) in spans.iter().enumerate() {
         let dtype = driver.jobs[span.job].dtype;
         let counter = counters.get_mut(&dtype).expect("every type has a counter");
-        let mut encoder = driver.gpu.encoder("count");
-        encoder.clear_buffer(&counter.counts, 0, Some(8 * u64::from(COUNT_HEADS)));
-        for _ in driver.budget.chunks(*span, dtype.size()) {
+        for (part, _) in driver.budget.chunks(*span, dtype.size()).enumerate() {
             let (slot, chunk) = driver.filled()?;
-            slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
-            {
+            driver.gpu.watch(DOING, || {
+                let mut encoder = driver.gpu.encoder("count");
+                if part == 0 {
+                    encoder.clear_buffer(&counter.counts, 0, Some(8 * u64::from(COUNT_HEADS)));
+                }
+                slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
                 let mut compute = super::select::compute_pass(&mut encoder, "histogram");
                 kernels.histogram(&mut compute, &slot.view(chunk, dtype), &counter.placed, &counter.counts)?;
-            }
+                drop(compute);
+                driver.submit_counted(encoder, slot, chunk);
+                Ok(())
+            })?;
             counter.fresh += chunk.weights();
             counter.sum.weights += chunk.weights();
-            driver.submit_counted(encoder, slot, chunk);
             if counter.fresh > FLUSH {
                 nonzero[i] += counter.flush(driver.gpu)?;
             }
-            encoder = driver.gpu.encoder("count");
         }
-        driver.results.take_counters(&mut encoder, span.job, &counter.counts);
-        driver.gpu.queue().submit([encoder.finish()]);
+        driver.gpu.submit("counted", |encoder| driver.results.take_counters(encoder, span.job, &counter.counts))?;
     }
     let words = driver.results.read(driver.gpu)?;
     let mut zeros = Vec::with_capacity(spans.len());
@@ -203,30 +206,35 @@ fn mask(driver: &Driver<'_>, spans: &[Span], cut: &StreamCut) -> Result<()> {
     let total = spans.iter().map(|s| s.weights).sum();
     let words = |cut: Cut| cut_words(cut, total);
     let shared = Cut { key: 0, ties: cut.ties, go: cut.go, zeros: 0 };
-    let carried = driver.gpu.buffer_with("pool cut", bytemuck::cast_slice(&[words(shared)]));
+    let buffer = |label, words| {
+        let new = || Ok(driver.gpu.buffer_with(label, bytemuck::cast_slice(&[words])));
+        driver.gpu.watch("allocating buffers", new)
+    };
+    let carried = buffer("pool cut", words(shared))?;
     for span in spans {
         let dtype = driver.jobs[span.job].dtype;
         let (key, exact) = dtype.floor_key(cut.common);
         // Types that have no such value lose all up to the next smaller one, whatever the quota among ties.
         let all = words(Cut { key, ties: u64::MAX, go: u64::MAX, zeros: 0 });
-        let spelled = driver.gpu.buffer_with("spelled cut", bytemuck::cast_slice(&[all]));
+        let spelled = buffer("spelled cut", all)?;
         for _ in driver.budget.chunks(*span, dtype.size()) {
             let (slot, chunk) = driver.filled()?;
-            let mut encoder = driver.gpu.encoder("mask");
-            slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
-            let used = if exact {
-                encoder.copy_buffer_to_buffer(&spelled, 0, &carried, 0, 4);
-                &carried
-            } else {
-                &spelled
-            };
-            driver.select.mask(&mut encoder, &slot, chunk, dtype, used)?;
-            driver.submit_masked(encoder, slot, chunk);
+            driver.gpu.watch(DOING, || {
+                let mut encoder = driver.gpu.encoder("mask");
+                slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
+                let used = if exact {
+                    encoder.copy_buffer_to_buffer(&spelled, 0, &carried, 0, 4);
+                    &carried
+                } else {
+                    &spelled
+                };
+                driver.select.mask(&mut encoder, &slot, chunk, dtype, used)?;
+                driver.submit_masked(encoder, slot, chunk);
+                Ok(())
+            })?;
         }
         // What is left of the quota tells how many ties this job had, and how many of them went.
-        let mut encoder = driver.gpu.encoder("quota left");
-        driver.results.take_cut(&mut encoder, span.job, &carried);
-        driver.gpu.queue().submit([encoder.finish()]);
+        driver.gpu.submit("quota left", |encoder| driver.results.take_cut(encoder, span.job, &carried))?;
     }
     Ok(())
 }

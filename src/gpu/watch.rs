@@ -1,0 +1,130 @@
+//! How lopper waits for its own work alone, and tells its errors from those of others on the same device.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::mpsc::sync_channel;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::Gpu;
+use crate::{Error, Result};
+
+/// How long the GPU may take over one submission before the run is given up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+impl Gpu {
+    /// Does `work` inside error scopes: what goes wrong on the device in there becomes an error, and the device's
+    /// handler hears nothing of it. Scopes belong to a thread, so this neither sees nor hides the errors of others. No
+    /// code of the caller's may run inside, and so no polling, which runs callbacks.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] if the device reported one, for it is why `work` failed, if it did; else the error of `work`.
+    pub(crate) fn watch<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        watch(self.device(), doing, work)
+    }
+
+    /// Records and submits one command buffer, watched.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] if the device reported one.
+    pub(crate) fn submit(&self, label: &str, record: impl FnOnce(&mut wgpu::CommandEncoder)) -> Result<()> {
+        self.watch("running kernels", || {
+            let mut encoder = self.encoder(label);
+            record(&mut encoder);
+            self.queue().submit([encoder.finish()]);
+            Ok(())
+        })
+    }
+
+    /// Polls, or waits for a submission. The caller's own callbacks may run in here.
+    pub(crate) fn poll(&self, what: wgpu::PollType) -> Result<()> {
+        self.check()?;
+        let failed = |message| Error::Gpu { doing: "waiting for the GPU", message };
+        match unless_lost(|| self.device().poll(what)).map_err(failed)? {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => {
+                Err(failed("it did not finish within minutes; the driver hangs, or another program holds it".into()))
+            }
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// A buffer's words, once everything submitted so far is done.
+    pub(crate) fn read_words(&self, buffer: &wgpu::Buffer) -> Result<Vec<u32>> {
+        let (sender, receiver) = sync_channel(1);
+        let (readback, submission_index) = self.watch("reading back", || {
+            let readback = self.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some("readback"),
+                size: buffer.size(),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let mut encoder = self.encoder("readback");
+            encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, buffer.size());
+            let submission_index = Some(self.queue().submit([encoder.finish()]));
+            readback.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
+            Ok((readback, submission_index))
+        })?;
+        self.poll(wgpu::PollType::Wait { submission_index, timeout: Some(PATIENCE) })?;
+        let failed = |message: String| Error::Gpu { doing: "reading back", message };
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(1)) {
+                Ok(result) => break result.map_err(|e| failed(e.to_string()))?,
+                Err(_) => self.poll(wgpu::PollType::Poll)?,
+            }
+        }
+        let mapped = readback.get_mapped_range(..).map_err(|e| failed(e.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&mapped))
+    }
+}
+
+/// [`Gpu::watch`] on any device.
+pub(crate) fn watch<T>(device: &wgpu::Device, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+    let scopes = [Validation, OutOfMemory, Internal].map(|filter| device.push_error_scope(filter));
+    let done = unless_lost(work);
+    // All must be popped, the last one first.
+    let errors = scopes.into_iter().rev().filter_map(|scope| ready(scope.pop()));
+    match errors.fold(None, |first, error| first.or(Some(error))) {
+        Some(error) => Err(Error::Gpu { doing, message: error.to_string() }),
+        None => done.unwrap_or_else(|message| Err(Error::Gpu { doing, message })),
+    }
+}
+
+/// What a scope caught. wgpu knows at once.
+fn ready(error: impl Future<Output = Option<wgpu::Error>>) -> Option<wgpu::Error> {
+    match pin!(error).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(error) => error,
+        Poll::Pending => None,
+    }
+}
+
+/// How the panics begin with which wgpu (30.0) ends where a device is lost: in `Device::poll`, if a driver says so
+/// then, and in `DeviceExt::create_buffer_init`, where memory that runs out does it too.
+const LOST: [&str; 2] =
+    ["Error in Device::poll", "Failed to get mapped range for buffer created with mapped_at_creation"];
+
+/// A lost device is no reason to end the caller's program; any other panic is not ours to stop.
+fn unless_lost<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match panic.downcast::<String>() {
+        Ok(message) if LOST.iter().any(|lost| message.starts_with(lost)) => *message,
+        Ok(other) => resume_unwind(other),
+        Err(other) => resume_unwind(other),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lost_device_stops_a_panic() {
+        let panics =
+            |message: &str| catch_unwind(|| unless_lost(|| -> () { std::panic::panic_any(message.to_owned()) }));
+        let lost = "Error in Device::poll: Parent device is lost";
+        assert_eq!(panics(lost).unwrap().unwrap_err(), lost);
+        let other = "in a callback of the caller's";
+        assert_eq!(*panics(other).unwrap_err().downcast::<String>().unwrap(), other);
+    }
+}

@@ -1,0 +1,171 @@
+//! The work of a run, whatever its ends are: prunes what the plan says, has the rest copied beside it, reports.
+
+use std::ops::ControlFlow;
+use std::panic::resume_unwind;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::ends::Ends;
+use super::run::Progress;
+use super::schedule::{Schedule, schedule};
+use super::{Action, AdapterReport, Plan, Report, Rule, RuleReport, Seconds, TensorReport, Totals};
+use crate::gpu::Gpu;
+use crate::scheduler::{self, Outcome, Sink, Source};
+use crate::{Error, Result};
+
+/// Is told bytes that were copied since it was last told; an error of it ends the copying.
+pub(super) type OnBytes<'a> = dyn Fn(u64) -> Result<()> + 'a;
+
+/// Copies all but the tensors that are pruned, which the first function tells.
+pub(super) type CopyRest<'a> = dyn Fn(&dyn Fn(usize) -> bool, &OnBytes<'_>) -> Result<()> + Sync + 'a;
+
+/// What is to be done, by what, with what.
+pub(super) struct Work<'a> {
+    pub gpu: &'a Gpu,
+    pub ends: Ends<'a>,
+    pub plan: &'a Plan,
+    pub rule: &'a Rule,
+    pub memory: u64,
+    pub progress: &'a Progress<'a>,
+    /// Bytes of the input, those that are copied included.
+    pub bytes: u64,
+}
+
+/// Bytes done, told to the caller, who may stop the run.
+struct Meter<'a> {
+    progress: &'a Progress<'a>,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Meter<'_> {
+    fn add(&self, bytes: u64) -> Result<()> {
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        match (self.progress)(done.min(self.total), self.total) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    }
+}
+
+/// The first error of pruning and copying, which ends both.
+#[derive(Default)]
+struct Failure(OnceLock<Error>);
+
+impl Failure {
+    fn check(&self) -> Result<()> {
+        if self.0.get().is_some() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    fn note<T>(&self, done: Result<T>) -> Option<T> {
+        done.map_err(|error| drop(self.0.set(error))).ok()
+    }
+
+    fn result(self) -> Result<()> {
+        self.0.into_inner().map_or(Ok(()), Err)
+    }
+}
+
+/// Ends pruning and copying if one of them panics, as code of the caller's may.
+struct StopOnPanic<'a>(&'a Failure);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.note(Err::<(), _>(Error::Cancelled));
+        }
+    }
+}
+
+/// The pruned tensors, as the scheduler's source and sink.
+struct Jobs<'a> {
+    ends: Ends<'a>,
+    /// The tensor of each job.
+    tensors: &'a [usize],
+    meter: &'a Meter<'a>,
+    failure: &'a Failure,
+    read: AtomicU64,
+}
+
+impl Source for Jobs<'_> {
+    fn read(&self, job: usize, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.failure.check()?;
+        self.ends.read(self.tensors[job], offset, buf)?;
+        self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        self.meter.add(buf.len() as u64)
+    }
+}
+
+impl Sink for Jobs<'_> {
+    fn write(&self, job: usize, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.ends.write(self.tensors[job], offset, bytes)
+    }
+}
+
+impl Work<'_> {
+    /// Prunes on this thread and those of the scheduler, and copies on another. The report lacks what only a commit
+    /// brings. Where there are several errors, the first is returned.
+    pub fn run(&self, copy_rest: &CopyRest<'_>) -> Result<Report> {
+        let Schedule { tensors, jobs, tasks, passes } = schedule(self.plan, self.rule.scope);
+        let selected: u64 = tensors.iter().map(|&t| self.ends.tensors[t].bytes()).sum();
+        let rest = self.bytes - selected;
+        let total = rest.saturating_add(selected.saturating_mul(passes));
+        let meter = Meter { progress: self.progress, done: AtomicU64::new(0), total };
+        let failure = Failure::default();
+        let (ends, read) = (self.ends, AtomicU64::new(0));
+        let ends = Jobs { ends, tensors: &tensors, meter: &meter, failure: &failure, read };
+
+        let (pruned, copy) = std::thread::scope(|scope| {
+            let _guard = StopOnPanic(&failure);
+            let copying = scope.spawn(|| {
+                let _guard = StopOnPanic(&failure);
+                let start = Instant::now();
+                let pruned = |tensor: usize| self.plan.tensors[tensor].action == Action::Prune;
+                let on_bytes = |bytes| failure.check().and_then(|()| meter.add(bytes));
+                failure.note(copy_rest(&pruned, &on_bytes));
+                start.elapsed().as_secs_f64()
+            });
+            let pruned = failure.note(scheduler::run(self.gpu, &jobs, &tasks, &ends, &ends, self.memory));
+            (pruned, copying.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let bytes_read = ends.read.into_inner() + rest;
+        failure.result()?;
+        let (outcomes, times) = pruned.expect("nothing has failed");
+        // The last chance: from here on no one asks.
+        meter.add(0)?;
+
+        let reports = self.report_tensors(&tensors, &outcomes);
+        let info = self.gpu.info();
+        Ok(Report {
+            lopper: env!("CARGO_PKG_VERSION"),
+            rule: RuleReport::from(self.rule),
+            adapter: Some(AdapterReport {
+                name: info.name.clone(),
+                backend: info.backend.clone(),
+                kind: info.kind.clone(),
+                driver: info.driver.clone(),
+            }),
+            totals: Totals::of(&reports),
+            tensors: reports,
+            seconds: Seconds { read: times.read, gpu: times.wait, write: times.write, copy, ..Seconds::default() },
+            bytes_read,
+            bytes_written: 0,
+        })
+    }
+
+    fn report_tensors(&self, tensors: &[usize], outcomes: &[Outcome]) -> Vec<TensorReport> {
+        let planned = self.plan.tensors.iter().zip(self.ends.tensors);
+        let mut reports: Vec<TensorReport> = planned.map(|(planned, tensor)| planned.dry_report(tensor)).collect();
+        for (&t, outcome) in tensors.iter().zip(outcomes) {
+            let report = &mut reports[t];
+            report.zeros_before = Some(outcome.zeros_before);
+            report.zeros = Some(outcome.zeros);
+            report.sparsity = Some(outcome.zeros as f64 / report.weights as f64);
+            report.cut = outcome.cut;
+            report.ties = outcome.ties;
+            report.ties_pruned = outcome.ties_pruned;
+        }
+        reports
+    }
+}
