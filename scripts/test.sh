@@ -57,7 +57,7 @@ further_adapters() {
         return
     fi
     local tests=()
-    for name in kernels prune pruner; do
+    for name in kernels prune pruner record examples; do
         [ ! -e "tests/$name.rs" ] || tests+=(--test "$name")
     done
     listed=$("$lopper" devices --json) || true
@@ -76,11 +76,23 @@ further_adapters() {
     [ "$gl" = seen ] || left_out+=("the GL backend: no adapter")
 }
 
+# The public API against the one written down, with the only Rust whose rustdoc says it in the format that is read.
+public_api() {
+    local oldest have
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    have=$(rustc --version | cut -d' ' -f2)
+    case $have in
+    "$oldest".*) step "public API" scripts/api.sh ;;
+    *) left_out+=("public API: this is Rust $have, the comparison needs $oldest") ;;
+    esac
+}
+
 step format cargo fmt --check
 step lints cargo clippy --all-targets -- -D warnings
 step "lints of the library alone" cargo clippy --no-default-features --lib -- -D warnings
 step docs env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 step tests cargo test --no-fail-fast
+public_api
 further_adapters
 
 printf '\n'
