@@ -15,7 +15,7 @@ impl Kernels {
     /// Records: the key of every weight into `keys`, one `u32` each, row by row without gaps.
     ///
     /// # Errors
-    /// [`Error::View`] where the view is out of bounds or `keys` is shorter than 4 bytes per weight.
+    /// [`crate::Error::View`] where the view is out of bounds or `keys` is shorter than 4 bytes per weight.
     pub fn score<'a>(&self, to: &mut impl Record, view: &MatrixView<'_>, keys: impl Into<Part<'a>>) -> Result<()> {
         let keys = keys.into();
         view.check()?;
