@@ -6,8 +6,11 @@
 //! 128 MiB. Four copies of it are used in turn on adapters with large caches. In f32 it is 4096 × 8192, for the same
 //! reason. Weights are bell-shaped, the cut is the median: the most crowded place, so the worst for counting.
 
+mod common;
+
 use std::time::Instant;
 
+use common::bell;
 use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, dispatch};
 use lopper::kernels::{
     BOUNDARY_BYTES, CUT_BYTES, Kernels, MatrixView, RowRule, SamplePlan, ThresholdRule, WINDOW_BYTES, counts_bytes,
@@ -25,12 +28,7 @@ struct Bench {
 }
 
 fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let measuring = args.iter().any(|a| a == "--bench");
-    let adapter = args.into_iter().find(|a| !a.starts_with('-')).or_else(|| std::env::var("LOPPER_ADAPTER").ok());
-    let gpu = pollster::block_on(Gpu::open(adapter.as_deref()))?;
-    let info = gpu.info();
-    println!("{} ({}, {}), {:?}", info.name, info.backend, info.driver, gpu.tuning());
+    let (gpu, measuring) = common::open()?;
     let kernels = Kernels::new(gpu.device(), gpu.tuning());
     let bench = Bench { gpu, kernels, times: if measuring { 15 } else { 1 } };
     for dtype in [Dtype::BF16, Dtype::F16, Dtype::F32, Dtype::F8E4M3] {
@@ -185,30 +183,4 @@ impl Bench {
         gpu.check()?;
         Ok(())
     }
-}
-
-/// Bell-shaped weights, seeded.
-fn bell(dtype: Dtype, n: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let table: Vec<u32> = (0..1 << 16)
-        .map(|_| {
-            let mut sum = -2.0;
-            for _ in 0..4 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                sum += (state >> 40) as f64 / f64::from(1 << 24);
-            }
-            let sign = if sum < 0.0 { dtype.max_key() + 1 } else { 0 };
-            dtype.key_at_most((sum * 0.02).abs()) | sign
-        })
-        .collect();
-    let mut bytes = Vec::with_capacity(n * dtype.size());
-    for _ in 0..n {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        // Below the precision of the table's entries, so that f32 weights differ.
-        let low = if dtype == Dtype::F32 { (state >> 40) as u32 & 0xfff } else { 0 };
-        bytes.extend_from_slice(&(table[state as usize & 0xffff] ^ low).to_le_bytes()[..dtype.size()]);
-    }
-    bytes
 }

@@ -2,8 +2,11 @@
 //!
 //! `cargo bench --bench record [-- ADAPTER]`. Under `cargo test` everything runs once, on small matrices.
 
+mod common;
+
 use std::time::Instant;
 
+use common::bell;
 use lopper::gpu::Gpu;
 use lopper::kernels::{
     CUT_BYTES, MatrixView, SamplePlan, ThresholdRule, WINDOW_BYTES, counts_bytes, read_counts, rounds,
@@ -20,11 +23,7 @@ struct Bench {
 }
 
 fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let measuring = args.iter().any(|a| a == "--bench");
-    let adapter = args.into_iter().find(|a| !a.starts_with('-')).or_else(|| std::env::var("LOPPER_ADAPTER").ok());
-    let gpu = pollster::block_on(Gpu::open(adapter.as_deref()))?;
-    println!("{} ({}, {})", gpu.info().name, gpu.info().backend, gpu.info().driver);
+    let (gpu, measuring) = common::open()?;
     let lopper = Lopper::new(gpu.device())?;
     let bench = Bench { gpu, lopper, times: if measuring { 15 } else { 1 } };
     let (count, side) = if measuring { (64, 4096) } else { (4, 256) };
@@ -202,22 +201,4 @@ impl Bench {
         self.wait();
         bytemuck::pod_collect_to_vec(&staging.get_mapped_range(..).expect("it is mapped"))
     }
-}
-
-/// Bell-shaped weights, seeded.
-fn bell(dtype: Dtype, n: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(n * dtype.size());
-    for _ in 0..n {
-        let mut sum = -2.0;
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        for part in 0..4 {
-            sum += f64::from((state >> (16 * part)) as u16) / 65_536.0;
-        }
-        let sign = if sum < 0.0 { dtype.max_key() + 1 } else { 0 };
-        bytes.extend_from_slice(&(dtype.key_at_most((sum * 0.02).abs()) | sign).to_le_bytes()[..dtype.size()]);
-    }
-    bytes
 }

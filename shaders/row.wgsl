@@ -23,7 +23,7 @@ struct Rows {
 @group(0) @binding(4) var<storage, read_write> window: Window; // about the k-th smallest of the whole matrix
 @group(0) @binding(5) var<storage, read_write> mask: array<u32>;
 @group(0) @binding(6) var<storage, read_write> nonzero: array<atomic<u32>>; // [64][2] weights that are not zero: before, after
-@group(0) @binding(7) var<storage, read_write> cut_out: Cut;
+@group(0) @binding(6) var<storage, read_write> cut_out: Cut; // for `whole`, which has no counters
 
 // Keys below `low` go (there are `below` < k of them), at least k lie below `high`. Found when high = low + 1.
 struct Interval { low: u32, high: u32, below: u32, until: u32 }

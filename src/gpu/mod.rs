@@ -37,42 +37,39 @@ pub const REQUIRED: &[(&str, u64)] = &[
 /// The features that lopper uses where an adapter has them. It needs none.
 pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
 
-/// The value of one of the [`REQUIRED`] limits.
-fn limit(limits: &wgpu::Limits, name: &str) -> u64 {
-    match name {
-        "max_storage_buffers_per_shader_stage" => limits.max_storage_buffers_per_shader_stage.into(),
-        "max_uniform_buffers_per_shader_stage" => limits.max_uniform_buffers_per_shader_stage.into(),
-        "max_bindings_per_bind_group" => limits.max_bindings_per_bind_group.into(),
-        "max_storage_buffer_binding_size" => limits.max_storage_buffer_binding_size,
-        "max_buffer_size" => limits.max_buffer_size,
-        "max_compute_workgroup_storage_size" => limits.max_compute_workgroup_storage_size.into(),
-        "max_compute_invocations_per_workgroup" => limits.max_compute_invocations_per_workgroup.into(),
-        "max_compute_workgroup_size_x" => limits.max_compute_workgroup_size_x.into(),
-        "max_compute_workgroups_per_dimension" => limits.max_compute_workgroups_per_dimension.into(),
-        other => unreachable!("{other} is not in REQUIRED"),
-    }
-}
+/// Reading and raising by name, from one list of names.
+macro_rules! limits {
+    ($($name:ident),* $(,)?) => {
+        /// The value of one of the [`REQUIRED`] limits.
+        fn limit(limits: &wgpu::Limits, name: &str) -> u64 {
+            match name {
+                $(stringify!($name) => u64::from(limits.$name),)*
+                other => unreachable!("{other} is not in REQUIRED"),
+            }
+        }
 
-/// Raises one of the [`REQUIRED`] limits to what is needed.
-pub(crate) fn set_limit(limits: &mut wgpu::Limits, name: &str, need: u64) {
-    let (small, value) = (need as u32, need);
-    match name {
-        "max_storage_buffers_per_shader_stage" => raise(&mut limits.max_storage_buffers_per_shader_stage, small),
-        "max_uniform_buffers_per_shader_stage" => raise(&mut limits.max_uniform_buffers_per_shader_stage, small),
-        "max_bindings_per_bind_group" => raise(&mut limits.max_bindings_per_bind_group, small),
-        "max_storage_buffer_binding_size" => raise(&mut limits.max_storage_buffer_binding_size, value),
-        "max_buffer_size" => raise(&mut limits.max_buffer_size, value),
-        "max_compute_workgroup_storage_size" => raise(&mut limits.max_compute_workgroup_storage_size, small),
-        "max_compute_invocations_per_workgroup" => raise(&mut limits.max_compute_invocations_per_workgroup, small),
-        "max_compute_workgroup_size_x" => raise(&mut limits.max_compute_workgroup_size_x, small),
-        "max_compute_workgroups_per_dimension" => raise(&mut limits.max_compute_workgroups_per_dimension, small),
-        other => unreachable!("{other} is not in REQUIRED"),
-    }
+        /// Raises limits to what is [`REQUIRED`].
+        pub(crate) fn raise_limits(limits: &mut wgpu::Limits) {
+            for &(name, need) in REQUIRED {
+                match name {
+                    $(stringify!($name) => limits.$name = limits.$name.max(need as _),)*
+                    other => unreachable!("{other} is not in REQUIRED"),
+                }
+            }
+        }
+    };
 }
-
-fn raise<T: Ord + Copy>(limit: &mut T, need: T) {
-    *limit = need.max(*limit);
-}
+limits!(
+    max_storage_buffers_per_shader_stage,
+    max_uniform_buffers_per_shader_stage,
+    max_bindings_per_bind_group,
+    max_storage_buffer_binding_size,
+    max_buffer_size,
+    max_compute_workgroup_storage_size,
+    max_compute_invocations_per_workgroup,
+    max_compute_workgroup_size_x,
+    max_compute_workgroups_per_dimension,
+);
 
 /// Checks that limits are enough for lopper's kernels; `who` is named in the error.
 ///

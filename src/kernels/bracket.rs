@@ -1,6 +1,5 @@
 //! weights ─ bracket ─► window: where the histogram should look, from a sample. Twin: [`crate::reference::bracket`].
 
-use super::quota::Numbers;
 use super::view::Variant;
 use super::{Kernels, MatrixView, Part};
 use crate::gpu::{Binding, KernelSpec, Record};
@@ -129,18 +128,7 @@ impl Kernels {
     }
 
     /// Records: the same with a plan that may lie in a buffer.
-    pub(crate) fn place_as(
-        &self,
-        to: &mut impl Record,
-        dtype: Dtype,
-        numbers: &Numbers,
-        samples: Part<'_>,
-        window: Part<'_>,
-    ) -> Result<()> {
-        self.place_by(to, dtype, numbers.sample(), samples, window)
-    }
-
-    fn place_by(
+    pub(super) fn place_by(
         &self,
         to: &mut impl Record,
         dtype: Dtype,

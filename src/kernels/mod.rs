@@ -6,6 +6,7 @@
 //! ```text
 //! weights ─ bracket ─► window ─ histogram ─► counts ─ threshold ─► cut ─ mask, settle ─► bits ─ apply ─► weights
 //!            (score: keys, for callers that rank themselves)         row: cut and mask of each row by itself
+//! sparsity ─ quota ─► how many go                                 count: what is not zero, what is kept
 //! ```
 
 mod apply;
@@ -18,6 +19,7 @@ mod quota;
 mod row;
 mod score;
 mod settle;
+mod several;
 mod threshold;
 mod view;
 
@@ -113,6 +115,11 @@ impl Kernels {
     /// The same; what the driver compiles goes into, and may come from, the caller's pipeline cache.
     pub fn with_pipeline_cache(self, cache: Option<wgpu::PipelineCache>) -> Self {
         Self { pipeline_cache: cache, ..self }
+    }
+
+    /// The same with other knobs, and so with pipelines of its own.
+    pub fn with_tuning(self, tuning: Tuning) -> Self {
+        Self { tuning, cache: Arc::default(), ..self }
     }
 
     /// The knobs.

@@ -73,7 +73,7 @@ impl Numbers {
         uniform(&self.quota, 16)
     }
 
-    pub(super) fn rows(&self) -> wgpu::BufferBinding<'_> {
+    pub(crate) fn rows(&self) -> wgpu::BufferBinding<'_> {
         uniform(&self.rows, 16)
     }
 }

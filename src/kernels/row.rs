@@ -1,6 +1,5 @@
 //! weights ─ row ─► bits, each row by itself. Twin: [`crate::reference::row`].
 
-use super::quota::Numbers;
 use super::{Kernels, MatrixView, Part, mask};
 use crate::gpu::{Binding, KernelSpec, Record};
 use crate::{Dtype, Error, Result};
@@ -25,20 +24,7 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     ],
 };
 
-const WHOLE: KernelSpec = KernelSpec {
-    label: "whole",
-    entry: "whole",
-    bindings: &[
-        (0, Binding::Uniform),
-        (1, Binding::Read),
-        (2, Binding::Read),
-        (3, Binding::Uniform),
-        (4, Binding::ReadWrite),
-        (5, Binding::ReadWrite),
-        (7, Binding::ReadWrite),
-    ],
-    ..SPEC
-};
+const WHOLE: KernelSpec = KernelSpec { label: "whole", entry: "whole", ..SPEC };
 
 /// The largest matrix that one workgroup prunes whole.
 pub const WHOLE_WEIGHTS: u64 = 1 << 15;
@@ -93,7 +79,7 @@ impl Kernels {
         check_k("row rule", rule.k, view.cols.into())?;
         let rule = self.row_words(view.dtype, rule.k);
         let parts = [window.into(), mask.into(), nonzero.into()];
-        self.rows_by(to, view, SPEC, rule.as_entire_buffer_binding(), parts)
+        self.rows_by(to, view, false, rule.as_entire_buffer_binding(), parts)
     }
 
     /// Records: the same for all rows of a small matrix together, by one workgroup: at most [`WHOLE_WEIGHTS`] weights.
@@ -113,46 +99,26 @@ impl Kernels {
         check_k("rule", rule.k, view.weights())?;
         let rule = self.row_words(view.dtype, rule.k);
         let parts = [window.into(), mask.into(), cut.into()];
-        self.rows_by(to, view, WHOLE, rule.as_entire_buffer_binding(), parts)
+        self.rows_by(to, view, true, rule.as_entire_buffer_binding(), parts)
     }
 
     pub(super) fn row_words(&self, dtype: Dtype, k: u32) -> wgpu::Buffer {
         self.uniform(&RowsWords { k, spread: binade(dtype), spare0: 0, spare1: 0 })
     }
 
-    /// Records: [`Kernels::row`] with numbers that may lie in a buffer; `parts` are window, mask and counters.
-    pub(crate) fn row_as(
+    /// Records: [`Kernels::row`] or [`Kernels::whole`] with a rule that may lie in a buffer; `parts` are window, mask, and
+    /// counters or cut.
+    pub(crate) fn rows_by(
         &self,
         to: &mut impl Record,
         view: &MatrixView<'_>,
-        numbers: &Numbers,
-        parts: [Part<'_>; 3],
-    ) -> Result<()> {
-        self.rows_by(to, view, SPEC, numbers.rows(), parts)
-    }
-
-    /// Records: [`Kernels::whole`] with numbers that may lie in a buffer; `parts` are window, mask and cut.
-    pub(crate) fn whole_as(
-        &self,
-        to: &mut impl Record,
-        view: &MatrixView<'_>,
-        numbers: &Numbers,
-        parts: [Part<'_>; 3],
-    ) -> Result<()> {
-        self.rows_by(to, view, WHOLE, numbers.rows(), parts)
-    }
-
-    fn rows_by(
-        &self,
-        to: &mut impl Record,
-        view: &MatrixView<'_>,
-        spec: KernelSpec,
+        whole: bool,
         rule: wgpu::BufferBinding<'_>,
-        [window, mask, found]: [Part<'_>; 3],
+        parts: [Part<'_>; 3],
     ) -> Result<()> {
+        let [window, mask, found] = parts;
         mask::check_outputs(view, mask, None)?;
         window.check("window", super::WINDOW_BYTES)?;
-        let whole = spec.entry == WHOLE.entry;
         if whole && view.weights() > WHOLE_WEIGHTS {
             let problem = format!("{} weights, one workgroup takes {WHOLE_WEIGHTS}", view.weights());
             return Err(Error::View { what: "matrix view", problem });
@@ -160,7 +126,7 @@ impl Kernels {
         let (what, need) = if whole { ("cut", super::CUT_BYTES) } else { ("counters", NONZERO_BYTES) };
         found.check(what, need)?;
         let more = [("WORKGROUP", self.tuning.row_workgroup.into()), ("WHOLE", f64::from(u8::from(whole)))];
-        let kernel = self.kernel(spec, view.variant(), &view.variant().constants(more));
+        let kernel = self.kernel(if whole { WHOLE } else { SPEC }, view.variant(), &view.variant().constants(more));
         let uniform = self.uniform(&view.words(0));
         let bindings = [
             uniform.as_entire_buffer_binding(),

@@ -2,7 +2,6 @@
 
 use super::bracket::{WINDOW_BYTES, WindowWords};
 use super::histogram::counts_bytes;
-use super::quota::Numbers;
 use super::view::Variant;
 use super::{Kernels, Part};
 use crate::gpu::{Binding, KernelSpec, Record};
@@ -127,17 +126,7 @@ impl Kernels {
     }
 
     /// Records: the same with a quota that may lie in a buffer; `parts` are window, counts and cut.
-    pub(crate) fn threshold_as(
-        &self,
-        to: &mut impl Record,
-        dtype: Dtype,
-        numbers: &Numbers,
-        parts: [Part<'_>; 3],
-    ) -> Result<()> {
-        self.threshold_by(to, dtype, numbers.quota(), parts)
-    }
-
-    fn threshold_by(
+    pub(super) fn threshold_by(
         &self,
         to: &mut impl Record,
         dtype: Dtype,

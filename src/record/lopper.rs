@@ -1,7 +1,7 @@
 //! [`Lopper`]: a device, and the pipelines built for it.
 
 use crate::Result;
-use crate::gpu::{REQUIRED, Tuning, check_limits, set_limit, watch};
+use crate::gpu::{Tuning, check_limits, raise_limits, watch};
 use crate::kernels::{Kernels, MatrixView};
 use crate::record::{Amount, Masks, PruneDescriptor, Pruning, scratch};
 
@@ -35,8 +35,7 @@ impl Lopper {
 
     /// The same with other knobs; results do not depend on them.
     pub fn with_tuning(self, tuning: Tuning) -> Self {
-        let kernels = Kernels::new(&self.device, tuning);
-        Self { kernels, ..self }
+        Self { kernels: self.kernels.with_tuning(tuning), ..self }
     }
 
     /// The features a device must have: none. (`TIMESTAMP_QUERY` lets [`Pruning::profile`] tell times.)
@@ -53,9 +52,7 @@ impl Lopper {
     pub fn required_limits(adapter: &wgpu::Adapter) -> Result<wgpu::Limits> {
         check_limits(&adapter.get_info().name, &adapter.limits())?;
         let mut limits = wgpu::Limits::downlevel_defaults();
-        for &(what, need) in REQUIRED {
-            set_limit(&mut limits, what, need);
-        }
+        raise_limits(&mut limits);
         Ok(limits.using_alignment(adapter.limits()))
     }
 

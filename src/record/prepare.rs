@@ -25,6 +25,7 @@ struct Prepare<'a> {
     kernels: &'a Kernels,
     descriptor: &'a PruneDescriptor<'a>,
     scratch: Scratch<'a>,
+    windows: Vec<(Window, wgpu::Buffer)>,
     dispatches: Vec<Dispatch>,
 }
 
@@ -63,8 +64,8 @@ impl Lopper {
         let size = (units.len().max(1)) as u64 * RECORD_BYTES;
         let found = self.buffer(descriptor, "found", size, Usage::STORAGE | Usage::COPY_SRC)?;
 
-        let mut prepare =
-            Prepare { lopper: self, kernels: self.kernels(), descriptor, scratch, dispatches: Vec::new() };
+        let (windows, dispatches) = (Vec::new(), Vec::new());
+        let mut prepare = Prepare { lopper: self, kernels: self.kernels(), descriptor, scratch, windows, dispatches };
         let mask_of = |i: usize| match masks.get(i) {
             Some((buffer, offset, size)) => Part { buffer, offset: *offset, size: *size },
             None => scratch.mask,
@@ -138,26 +139,26 @@ impl Prepare<'_> {
         let asked = self.asked(unit, competing, plan.taken)?;
         match asked {
             Asked::Numbers(numbers) if rows => {
-                self.rows(&views[0], &numbers, masks[0], found)?;
+                self.rows(&views[0], plan.taken, &numbers, masks[0], found)?;
                 self.apply(&views[0], masks[0])?;
             }
             Asked::Numbers(numbers) if views.len() == 1 && unit.weights <= WHOLE_WEIGHTS => {
                 let window = self.everything(unit.dtype);
                 let parts = [Part::from(&window), masks[0], found];
-                self.kernels.whole_as(&mut self.dispatches, &views[0], &numbers, parts)?;
+                self.kernels.rows_by(&mut self.dispatches, &views[0], true, numbers.rows(), parts)?;
                 self.apply(&views[0], masks[0])?;
             }
             Asked::Numbers(numbers) => {
                 self.bracket(views, plan.taken, &numbers)?;
                 let window = self.scratch.window;
                 let most = rounds(unit.dtype, self.kernels.tuning().capacity);
-                self.count(views, &numbers, window, found, most)?;
+                self.cut(views, &numbers, window, found, most)?;
                 self.mask(views, masks, found)?;
             }
             Asked::UpTo(key) => {
                 let window = self.window(Window { low: key, shift: 0, bins: 1 });
                 let numbers = self.kernels.numbers(unit.dtype, unit.weights as u32, Quota::UpTo(key), plan);
-                self.count(views, &numbers, (&window).into(), found, 1)?;
+                self.cut(views, &numbers, (&window).into(), found, 1)?;
                 self.mask(views, masks, found)?;
             }
         }
@@ -185,51 +186,53 @@ impl Prepare<'_> {
         }
     }
 
-    /// A window that no one writes.
-    fn window(&self, window: Window) -> wgpu::Buffer {
-        self.lopper.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
+    /// A window that no one writes: one buffer for the same ones.
+    fn window(&mut self, window: Window) -> wgpu::Buffer {
+        if let Some((_, buffer)) = self.windows.iter().find(|(other, _)| *other == window) {
+            return buffer.clone();
+        }
+        let buffer = self.lopper.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: Some("lopper window"),
             contents: bytemuck::cast_slice(&window_words(window)),
             usage: Usage::STORAGE,
-        })
+        });
+        self.windows.push((window, buffer.clone()));
+        buffer
     }
 
-    fn everything(&self, dtype: Dtype) -> wgpu::Buffer {
+    fn everything(&mut self, dtype: Dtype) -> wgpu::Buffer {
         self.window(Window::over(0, dtype.max_key() + 1, self.kernels.tuning().capacity))
     }
 
-    fn rows(&mut self, view: &MatrixView<'_>, numbers: &Numbers, mask: Part<'_>, found: Part<'_>) -> Result<()> {
-        let views = std::slice::from_ref(view);
-        if view.weights() <= WHOLE_WEIGHTS {
-            let window = self.everything(view.dtype);
-            let parts = [Part::from(&window), mask, self.scratch.nonzero];
-            self.kernels.row_as(&mut self.dispatches, view, numbers, parts)?;
+    fn rows(
+        &mut self,
+        view: &MatrixView<'_>,
+        taken: u32,
+        numbers: &Numbers,
+        mask: Part<'_>,
+        found: Part<'_>,
+    ) -> Result<()> {
+        let Scratch { window, nonzero, .. } = self.scratch;
+        let everything;
+        // A sample does not pay for few weights.
+        let window = if view.weights() <= WHOLE_WEIGHTS {
+            everything = self.everything(view.dtype);
+            Part::from(&everything)
         } else {
-            let taken = SamplePlan::new(view.weights(), 0, self.kernels.tuning().sample).taken;
-            self.bracket(views, taken, numbers)?;
-            let parts = [self.scratch.window, mask, self.scratch.nonzero];
-            self.kernels.row_as(&mut self.dispatches, view, numbers, parts)?;
-        }
-        self.kernels.drain(&mut self.dispatches, self.scratch.nonzero, found)
+            self.bracket(std::slice::from_ref(view), taken, numbers)?;
+            window
+        };
+        self.kernels.rows_by(&mut self.dispatches, view, false, numbers.rows(), [window, mask, nonzero])?;
+        self.kernels.drain(&mut self.dispatches, nonzero, found)
     }
 
-    /// The window about the cut, from a sample that is shared out by the matrices' sizes.
+    /// The window about the cut.
     fn bracket(&mut self, views: &[MatrixView<'_>], taken: u32, numbers: &Numbers) -> Result<()> {
-        let all: u64 = views.iter().map(MatrixView::weights).sum();
-        let (mut at, mut seen) = (0, 0);
-        for view in views {
-            seen += view.weights();
-            let until = (u128::from(taken) * u128::from(seen) / u128::from(all)) as u32;
-            if until > at {
-                self.kernels.sample(&mut self.dispatches, view, until - at, at, self.scratch.samples)?;
-            }
-            at = until;
-        }
-        let Scratch { samples, window, .. } = self.scratch;
-        self.kernels.place_as(&mut self.dispatches, views[0].dtype, numbers, samples, window)
+        let parts = [self.scratch.samples, self.scratch.window];
+        self.kernels.bracket_all(&mut self.dispatches, views, taken, numbers, parts)
     }
 
-    fn count(
+    fn cut(
         &mut self,
         views: &[MatrixView<'_>],
         numbers: &Numbers,
@@ -237,15 +240,8 @@ impl Prepare<'_> {
         found: Part<'_>,
         rounds: u32,
     ) -> Result<()> {
-        let counts = self.scratch.counts;
-        let cut = Part { size: CUT_BYTES, ..found };
-        for _ in 0..rounds {
-            for view in views {
-                self.kernels.histogram(&mut self.dispatches, view, window, counts)?;
-            }
-            self.kernels.threshold_as(&mut self.dispatches, views[0].dtype, numbers, [window, counts, cut])?;
-        }
-        Ok(())
+        let parts = [window, self.scratch.counts, Part { size: CUT_BYTES, ..found }];
+        self.kernels.cut_all(&mut self.dispatches, views, numbers, parts, rounds)
     }
 
     /// Masks matrix by matrix: what is left of the quota goes on to the next, and so does the scratch.

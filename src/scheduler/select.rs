@@ -6,7 +6,8 @@ use super::budget::Chunk;
 use super::slot::Slot;
 use crate::gpu::Gpu;
 use crate::kernels::{
-    CUT_BYTES, Kernels, RowRule, SamplePlan, ThresholdRule, WINDOW_BYTES, counts_bytes, rounds, window_words,
+    CUT_BYTES, Kernels, MatrixView, NONZERO_BYTES, Numbers, Part, SamplePlan, WINDOW_BYTES, counts_bytes, rounds,
+    window_words,
 };
 use crate::reference::{Quota, Window};
 use crate::{Dtype, Result};
@@ -36,7 +37,7 @@ impl Select {
             window: buffer("window", WINDOW_BYTES),
             counts: buffer("counts", counts_bytes(tuning.capacity)),
             cut: buffer("cut", CUT_BYTES),
-            row_counters: buffer("row counters", 512),
+            row_counters: buffer("row counters", NONZERO_BYTES),
         }
     }
 
@@ -49,10 +50,10 @@ impl Select {
         weights: u32,
         k: u64,
     ) -> Result<()> {
-        self.bracket(encoder, parts, dtype, weights.into(), k)?;
-        let capacity = self.kernels.tuning().capacity;
-        let rule = ThresholdRule { dtype, weights, quota: Quota::Count(k) };
-        self.rounds(encoder, parts, rule, rounds(dtype, capacity))
+        let views = views(parts, dtype);
+        let numbers = self.bracket(encoder, &views, dtype, weights, k, Quota::Count(k))?;
+        let mut pass = compute_pass(encoder, "histogram, threshold");
+        self.cut(&mut pass, &views, &numbers, rounds(dtype, self.kernels.tuning().capacity))
     }
 
     /// Records: the cut of all weights with a key of at most `key`; `window` is left at it.
@@ -67,48 +68,41 @@ impl Select {
     ) -> Result<()> {
         let words = gpu.buffer_with("fixed window", &window_words(Window { low: key, shift: 0, bins: 1 }));
         encoder.copy_buffer_to_buffer(&words, 0, &self.window, 0, WINDOW_BYTES);
-        self.rounds(encoder, parts, ThresholdRule { dtype, weights, quota: Quota::UpTo(key) }, 1)
+        let plan = SamplePlan::new(weights.into(), 0, 0);
+        let numbers = self.kernels.numbers(dtype, weights, Quota::UpTo(key), plan);
+        let mut pass = compute_pass(encoder, "histogram, threshold");
+        self.cut(&mut pass, &views(parts, dtype), &numbers, 1)
     }
 
-    /// Records: the window about the `k`-th smallest, from a sample that is shared out by the chunks' sizes.
+    /// Records: the window about the `k`-th smallest, from a sample. Returns the numbers for what follows.
     fn bracket(
         &self,
         encoder: &mut wgpu::CommandEncoder,
-        parts: &[(Slot, Chunk)],
+        views: &[MatrixView<'_>],
         dtype: Dtype,
-        weights: u64,
+        weights: u32,
         k: u64,
-    ) -> Result<()> {
-        let plan = SamplePlan::new(weights, k, self.kernels.tuning().sample);
+        quota: Quota,
+    ) -> Result<Numbers> {
+        let plan = SamplePlan::new(weights.into(), k, self.kernels.tuning().sample);
+        let numbers = self.kernels.numbers(dtype, weights, quota, plan);
+        let parts = [&self.samples, &self.window].map(Part::from);
         let mut pass = compute_pass(encoder, "bracket");
-        let (mut at, mut seen) = (0, 0);
-        for (slot, chunk) in parts {
-            seen += chunk.weights();
-            let until = (u128::from(plan.taken) * u128::from(seen) / u128::from(weights)) as u32;
-            if until > at {
-                self.kernels.sample(&mut pass, &slot.view(*chunk, dtype), until - at, at, &self.samples)?;
-            }
-            at = until;
-        }
-        self.kernels.place(&mut pass, dtype, plan, &self.samples, &self.window)
+        self.kernels.bracket_all(&mut pass, views, plan.taken, &numbers, parts)?;
+        drop(pass);
+        Ok(numbers)
     }
 
-    fn rounds(
+    /// Counts were created clear, and every threshold leaves them so.
+    fn cut(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
-        parts: &[(Slot, Chunk)],
-        rule: ThresholdRule,
+        pass: &mut wgpu::ComputePass<'_>,
+        views: &[MatrixView<'_>],
+        numbers: &Numbers,
         rounds: u32,
     ) -> Result<()> {
-        // Created clear, and left clear by every threshold.
-        let mut pass = compute_pass(encoder, "histogram, threshold");
-        for _ in 0..rounds {
-            for (slot, chunk) in parts {
-                self.kernels.histogram(&mut pass, &slot.view(*chunk, rule.dtype), &self.window, &self.counts)?;
-            }
-            self.kernels.threshold(&mut pass, rule, &self.window, &self.counts, &self.cut)?;
-        }
-        Ok(())
+        let parts = [&self.window, &self.counts, &self.cut].map(Part::from);
+        self.kernels.cut_all(pass, views, numbers, parts, rounds)
     }
 
     /// Records: the mask of one chunk under `cut`, whose quota the next chunk carries on.
@@ -129,12 +123,18 @@ impl Select {
     /// Records: the mask of a chunk of whole rows.
     pub fn rows(&self, encoder: &mut wgpu::CommandEncoder, part: &(Slot, Chunk), dtype: Dtype, k: u32) -> Result<()> {
         let (slot, chunk) = part;
-        let share = u128::from(chunk.weights()) * u128::from(k) / u128::from(chunk.cols);
-        self.bracket(encoder, std::slice::from_ref(part), dtype, chunk.weights(), share as u64)?;
-        let view = slot.view(*chunk, dtype);
+        let (weights, view) = (chunk.weights(), slot.view(*chunk, dtype));
+        let share = u128::from(weights) * u128::from(k) / u128::from(chunk.cols);
+        let views = std::slice::from_ref(&view);
+        let numbers = self.bracket(encoder, views, dtype, weights as u32, share as u64, Quota::Count(k.into()))?;
+        let parts = [&self.window, &slot.mask, &self.row_counters].map(Part::from);
         let mut pass = compute_pass(encoder, "row");
-        self.kernels.row(&mut pass, &view, RowRule { k }, &self.window, &slot.mask, &self.row_counters)
+        self.kernels.rows_by(&mut pass, &view, false, numbers.rows(), parts)
     }
+}
+
+fn views(parts: &[(Slot, Chunk)], dtype: Dtype) -> Vec<MatrixView<'_>> {
+    parts.iter().map(|(slot, chunk)| slot.view(*chunk, dtype)).collect()
 }
 
 pub fn compute_pass<'a>(encoder: &'a mut wgpu::CommandEncoder, label: &str) -> wgpu::ComputePass<'a> {
