@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::check::check;
 use super::descriptor::{Amount, Masks, PruneDescriptor};
 use super::lopper::Lopper;
 use super::pruning::Pruning;
@@ -94,6 +95,7 @@ impl Arena {
             kept.used = true;
             return Ok(kept.pruning.clone());
         }
+        check(descriptor, &self.lopper.device().limits())?;
         let need = self.lopper.scratch_size(descriptor);
         if descriptor.scratch.is_none() && self.scratch.as_ref().is_none_or(|scratch| scratch.size() < need) {
             // Prunings prepared before keep the smaller one.

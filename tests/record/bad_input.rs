@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lopper::kernels::{MatrixView, Part};
-use lopper::record::{Amount, Masks, PruneDescriptor};
+use lopper::record::{Amount, Arena, Masks, PruneDescriptor};
 use lopper::{Dtype, Error, Lopper, Scope, Target, wgpu};
 use wgpu::BufferUsages as Usage;
 
@@ -13,9 +13,14 @@ use crate::common::{buffer, gpu, poisoned};
 
 #[track_caller]
 fn refused(descriptor: &PruneDescriptor<'_>, says: &[&str]) {
-    let error = Lopper::new(gpu().device()).unwrap().prepare(descriptor).unwrap_err().to_string();
-    for part in says {
-        assert!(error.contains(part), "{part:?} is missing in: {error}");
+    let lopper = Lopper::new(gpu().device()).unwrap();
+    let encoder = &mut gpu().device().create_command_encoder(&Default::default());
+    let in_arena = Arena::new(&lopper).prune(encoder, descriptor).unwrap_err();
+    for error in [lopper.prepare(descriptor).unwrap_err(), in_arena] {
+        let error = error.to_string();
+        for part in says {
+            assert!(error.contains(part), "{part:?} is missing in: {error}");
+        }
     }
 }
 
