@@ -32,7 +32,7 @@ fn go_on(_: u64, _: u64) -> ControlFlow<()> {
 }
 
 fn prune(gpu: &Gpu, source: &Memory, sink: &Store, scope: Scope, memory: u64) -> lopper::Result<Report> {
-    let options = Options { memory, force: false };
+    let options = Options { memory, force: false, ..Options::default() };
     Pruner::new(gpu.clone()).prune_tensors(&source.infos, source, sink, &rule(scope), &options, &go_on)
 }
 
@@ -63,7 +63,7 @@ fn from_memory_to_memory_is_what_it_is_from_file_to_file() {
     let source = model(&input);
     let gpus = gpus();
     for scope in SCOPES {
-        let options = Options { memory: ROOMY, force: true };
+        let options = Options { memory: ROOMY, force: true, ..Options::default() };
         let by_path =
             Pruner::new(common::gpu().clone()).prune(&input, &output, &rule(scope), &options, &go_on).unwrap();
         let want = Memory::of(&Checkpoint::open(&output).unwrap());
@@ -163,7 +163,7 @@ fn progress_tells_all_bytes_and_may_stop_the_run_at_any() {
     for (scope, memory) in [(Scope::Tensor, ROOMY), (Scope::Global, TINY)] {
         let (most, all) = (AtomicU64::new(0), AtomicU64::new(0));
         let run = |stop_at: u64, sink: &Store| {
-            let options = Options { memory, force: false };
+            let options = Options { memory, force: false, ..Options::default() };
             let stopped = AtomicBool::new(false);
             let progress = |done: u64, total: u64| {
                 most.fetch_max(done, Ordering::Relaxed);
@@ -217,7 +217,7 @@ fn a_panic_of_the_callers_ends_the_run_and_goes_on_in_the_caller() {
     let [input, output] = ["in.safetensors", "out.safetensors"].map(|name| folder.path().join(name));
     model(&input);
     let progress = |_, _| panic!("the caller's");
-    let options = Options { memory: TINY, force: false };
+    let options = Options { memory: TINY, force: false, ..Options::default() };
     let pruner = Pruner::new(common::gpu().clone());
     panics(&|| drop(pruner.prune(&input, &output, &rule(Scope::Tensor), &options, &progress)));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the input is left");

@@ -9,8 +9,9 @@
 //!   are held open for reading and 48 for writing.
 //! - The output has the input's shard names, tensor order and `__metadata__`; its headers, its index and every tensor
 //!   that is not written are the input's, byte for byte. That works because pruning changes no size.
-//! - Nothing exists under a final name before [`Output::commit`] has everything synced. Dropping an [`Output`] removes
-//!   all that it made, and so does [`Unfinished::abandon`] from another thread.
+//! - Nothing exists under a final name before [`Output::commit`] has everything synced. Until then all that is written
+//!   is in one folder, `.lopper-…`, beside the final names. Dropping an [`Output`] removes it, and so does
+//!   [`Unfinished::abandon`] from another thread, unless it holds work of a run that another one can go on from.
 //!
 //! # What is stricter than the `safetensors` crate
 //!
@@ -25,10 +26,12 @@
 //! Like that crate, keys of an entry other than `dtype`, `shape` and `data_offsets` are ignored if they are valid JSON,
 //! and so is a `__metadata__` that is `null`.
 
+mod begin;
 mod file;
 mod folder;
 mod header;
 mod index;
+mod journal;
 mod json;
 mod open;
 mod output;
@@ -36,14 +39,20 @@ mod pending;
 mod place;
 mod problem;
 mod read;
+mod scaffold;
+mod settle;
 mod tensor;
 mod unfinished;
 
+pub use begin::Earlier;
+pub(crate) use begin::{Past, Resumable};
 pub use header::MAX_HEADER_BYTES;
+pub(crate) use journal::digest;
 pub use output::{Committed, Output};
 pub(crate) use problem::quoted;
 pub use problem::{CheckpointProblem, HeaderProblem};
 pub use read::{Checkpoint, Shard};
+pub(crate) use settle::counts;
 pub use tensor::TensorInfo;
 pub(crate) use tensor::check_list;
-pub use unfinished::Unfinished;
+pub use unfinished::{Abandoned, Unfinished};

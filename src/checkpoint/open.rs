@@ -11,6 +11,7 @@ use super::file::{Handles, Identity, read_exact_at};
 use super::folder::{self, Lead};
 use super::header::{self, MAX_HEADER_BYTES};
 use super::index::WeightMap;
+use super::journal::digest;
 use super::problem::{CheckpointProblem as Problem, HeaderProblem};
 use super::read::{Checkpoint, IndexFile, Inner, Layout, Shard};
 use super::tensor::TensorInfo;
@@ -163,7 +164,8 @@ fn read_shard(
     let mut bytes = vec![0; header::header_len(first, len).map_err(refused)?];
     read_exact_at(&file, &mut bytes, 8).map_err(Error::io("read", &path))?;
     tensors.append(&mut header::parse(&bytes, len, number).map_err(refused)?);
-    Ok(Shard { name, len, path, real, identity: Identity::of(&metadata) })
+    let (identity, modified) = (Identity::of(&metadata), metadata.modified().ok());
+    Ok(Shard { name, len, path, real, identity, modified, header: digest(&bytes) })
 }
 
 fn refuse_duplicates(tensors: &[TensorInfo], shards: &[Shard]) -> Result<(), Problem> {

@@ -2,10 +2,10 @@
 //!
 //! Guarantees:
 //!
-//! - Until [`Output::commit`], all that exists are files named `.lopper-…` in the output's folder. Dropping the output
-//!   removes them, and the folders that were created for them; so does [`Unfinished::abandon`], for a process that
-//!   cannot wait for that. (One that is killed leaves them behind; they are never taken for part of a checkpoint, and
-//!   may be deleted.)
+//! - Until [`Output::commit`], all that exists is one folder named `.lopper-…` in the output's folder. Dropping the output
+//!   removes it, and the folders that were created for it; so does [`Unfinished::abandon`], for a process that cannot
+//!   wait for that. (One that is killed leaves it behind; it is never taken for part of a checkpoint, and may be
+//!   deleted.) It stays if it holds work that another run can go on from.
 //! - `commit` renames nothing before everything is written and synced; the index comes last. Without `force` no file is
 //!   replaced, not even one that appeared meanwhile.
 //! - `commit` refuses an output that is not written in full.
@@ -17,15 +17,17 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 
-use super::file::{self, Handles, Identity};
-use super::folder::{self, OtherFile};
-use super::pending::{Pending, copy_failed, new_file, rename_all, sync_folder};
-use super::place::{self, Created};
+use super::file::{self, Handles};
+use super::folder::OtherFile;
+use super::journal::{Journal, Line};
+use super::pending::{Pending, copy_failed, rename_all, sync_folder};
+use super::place::Created;
 use super::problem::{CheckpointProblem as Problem, quoted};
 use super::read::{Checkpoint, Layout};
+use super::scaffold::{self, INDEX, Scaffold};
 use super::unfinished::Unfinished;
 use crate::{Error, Result};
 
@@ -35,23 +37,34 @@ const COPY_CHUNK: u64 = 64 << 20;
 /// A checkpoint that is being written.
 #[derive(Debug)]
 pub struct Output {
-    input: Checkpoint,
-    force: bool,
-    handles: Handles,
+    pub(super) input: Checkpoint,
+    pub(super) force: bool,
+    /// All was written by an earlier run, which had begun to give files their final names.
+    pub(super) placing: bool,
+    pub(super) handles: Handles,
     /// Bytes written to each tensor.
-    written: Vec<AtomicU64>,
+    pub(super) written: Vec<AtomicU64>,
     /// Bytes written to each shard since it was last synced.
-    unsynced: Vec<AtomicU64>,
+    pub(super) unsynced: Vec<AtomicU64>,
+    /// Up to which byte what is copied of each shard lies there.
+    pub(super) copied: Vec<AtomicU64>,
     /// Once the rest was copied: which tensors are not part of it.
-    not_copied: OnceLock<Vec<bool>>,
-    shards: Vec<Pending>,
-    others: Vec<OtherFile>,
-    skipped: Vec<OsString>,
-    folder: PathBuf,
-    final_path: PathBuf,
-    unfinished: Unfinished,
-    /// Last, so that it is dropped when the temporary files are gone.
-    created: Created,
+    pub(super) not_copied: OnceLock<Vec<bool>>,
+    pub(super) shards: Vec<Pending>,
+    pub(super) others: Vec<OtherFile>,
+    pub(super) skipped: Vec<OsString>,
+    pub(super) folder: PathBuf,
+    pub(super) final_path: PathBuf,
+    /// Lines for the journal about what may not be on disk yet.
+    pub(super) notes: Mutex<Vec<Line>>,
+    /// Held while what was written is made to last.
+    pub(super) settling: Mutex<()>,
+    pub(super) journal: Option<Journal>,
+    pub(super) unfinished: Unfinished,
+    /// Last but one, so that it is removed when no file in it is open.
+    pub(super) scaffold: Scaffold,
+    /// Last, so that it is removed when nothing is in it.
+    pub(super) created: Created,
 }
 
 /// What a finished output is.
@@ -69,76 +82,6 @@ pub struct Committed {
 }
 
 impl Output {
-    /// Prepares an output of the input's layout and sizes.
-    ///
-    /// For an input that is a single file, `output` is a file; if it is an existing folder or ends in a path separator,
-    /// the file goes in it under the input's name. For an index or a folder, `output` is a folder, and every other
-    /// regular file at the top of the input's folder is copied too (sub-folders are not). Missing folders are created.
-    ///
-    /// With `force`, files of the same names are replaced when the output is committed, one by one; other files in an
-    /// output folder stay. A link is replaced itself, not what it leads to.
-    ///
-    /// # Errors
-    /// [`Error::Output`] if the output is the input or inside it, under whichever name, or exists (a folder: is not
-    /// empty) and `force` is false; [`Error::Io`] if files cannot be created.
-    pub fn create(input: &Checkpoint, output: &Path, force: bool) -> Result<Self> {
-        Self::create_noting(input, output, force, &Unfinished::default())
-    }
-
-    /// As [`create`](Self::create), and notes in `unfinished` what it makes, until it is committed.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create).
-    pub fn create_noting(input: &Checkpoint, output: &Path, force: bool, unfinished: &Unfinished) -> Result<Self> {
-        let (folder, single) = place::find(input, output)?;
-        place::check_folder(input, &folder, force)?;
-        let inner = &input.0;
-        let mut names: Vec<OsString> = match &single {
-            Some(name) => vec![name.clone()],
-            None => inner.shards.iter().map(|shard| OsString::from(&shard.name)).collect(),
-        };
-        let shard_count = names.len();
-        let (mut others, mut skipped) = (Vec::new(), Vec::new());
-        let mut identities: Vec<Identity> = inner.shards.iter().map(|s| s.identity).collect();
-        if let Layout::Folder { real, index, .. } = &inner.layout {
-            names.extend(index.iter().map(|index| index.name.clone()));
-            identities.extend(index.iter().map(|index| index.identity));
-            let known: Vec<_> = names.iter().map(OsString::as_os_str).collect();
-            (others, skipped) = folder::others(real, &known)?;
-            names.extend(others.iter().map(|other| other.name.clone()));
-            identities.extend(others.iter().map(|other| other.identity));
-        }
-        let reals: Vec<&Path> =
-            inner.shards.iter().map(|s| s.real.as_path()).chain(others.iter().map(|o| o.real.as_path())).collect();
-        for name in &names {
-            place::check_file(&folder, name, &identities, &reals, force)?;
-        }
-
-        let created = Created::folder(&folder, unfinished)?;
-        let mut shards = Vec::new();
-        for (name, shard) in names.iter().take(shard_count).zip(&inner.shards) {
-            let to = folder.join(name);
-            let (file, pending) = new_file(&folder, to, unfinished)?;
-            file.set_len(shard.len).map_err(Error::io("write", &pending.to))?;
-            shards.push(pending);
-        }
-        Ok(Self {
-            input: input.clone(),
-            force,
-            handles: Handles::default(),
-            written: inner.tensors.iter().map(|_| AtomicU64::new(0)).collect(),
-            unsynced: inner.shards.iter().map(|_| AtomicU64::new(0)).collect(),
-            not_copied: OnceLock::new(),
-            shards,
-            others,
-            skipped,
-            final_path: single.map_or_else(|| folder.clone(), |name| folder.join(name)),
-            folder,
-            unfinished: unfinished.clone(),
-            created,
-        })
-    }
-
     /// Writes `bytes` to tensor number `tensor`, from `offset` (counted from the tensor's start) on.
     ///
     /// # Errors
@@ -152,24 +95,6 @@ impl Output {
         self.written[tensor].fetch_add(bytes.len() as u64, Relaxed);
         self.unsynced[info.shard].fetch_add(bytes.len() as u64, Relaxed);
         Ok(())
-    }
-
-    /// Syncs shards of which at least `least` bytes have been written since they were last synced; says whether there
-    /// were any. Called beside the writing, it leaves [`commit`](Self::commit) little to wait for, and keeps the system
-    /// from holding a whole checkpoint in memory that is not on disk yet.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the data cannot be written out.
-    pub fn sync_ahead(&self, least: u64) -> Result<bool> {
-        let mut any = false;
-        for (number, unsynced) in self.unsynced.iter().enumerate() {
-            if unsynced.load(Relaxed) >= least {
-                unsynced.store(0, Relaxed);
-                self.writable(number)?.sync_data().map_err(Error::io("sync", &self.shards[number].to))?;
-                any = true;
-            }
-        }
-        Ok(any)
     }
 
     /// Copies the headers, and every tensor for which `written` is false, from the input.
@@ -192,14 +117,21 @@ impl Output {
     pub fn try_copy_rest(&self, written: &dyn Fn(usize) -> bool, on_bytes: &dyn Fn(u64) -> Result<()>) -> Result<()> {
         let written: Vec<bool> = (0..self.written.len()).map(written).collect();
         for (number, (shard, pending)) in self.input.shards().iter().zip(&self.shards).enumerate() {
+            if self.placing {
+                break;
+            }
             // Handles of their own: copying moves a handle's position.
             let (from, to) = (shard.reopen()?, pending.reopen()?);
             for range in self.rest(number, &written) {
-                let mut start = range.start;
+                // What an earlier run has copied is done.
+                let mut start = self.copied[number].load(Relaxed).clamp(range.start, range.end);
+                on_bytes(start - range.start)?;
                 while start < range.end {
                     let end = range.end.min(start + COPY_CHUNK);
                     file::copy_range(&from, &to, start..end).map_err(|e| copy_failed(&shard.path, &pending.to, e))?;
                     self.unsynced[number].fetch_add(end - start, Relaxed);
+                    self.copied[number].store(end, Relaxed);
+                    self.note_line(Line::Copied { shard: number, end });
                     on_bytes(end - start)?;
                     start = end;
                 }
@@ -231,44 +163,62 @@ impl Output {
     /// was to go, [`Error::Io`] if the operating system refuses something.
     pub fn commit(self) -> Result<Committed> {
         self.check_complete()?;
-        for (number, pending) in self.shards.iter().enumerate() {
+        self.settle()?;
+        for (number, pending) in self.shards.iter().enumerate().filter(|_| !self.placing) {
             self.writable(number)?.sync_all().map_err(Error::io("sync", &pending.to))?;
         }
         // The first of these bindings, so the last to be dropped if something fails: folders are removed only when
         // empty.
-        let created = self.created;
-        let Self { input, force, handles, shards: mut files, others, skipped, folder, final_path, unfinished, .. } =
-            self;
+        let (created, scaffold) = (self.created, self.scaffold);
+        let Self { input, force, placing, handles, shards: mut files, others, skipped, .. } = self;
+        let Self { folder, final_path, journal, unfinished, .. } = self;
         drop(handles);
         let mut bytes = input.total_bytes();
-        for other in others {
-            let to = folder.join(&other.name);
+        // An earlier run that was interrupted here may have given some files their names.
+        let placed = |name: &str| placing && !scaffold.has(name);
+        for (number, other) in others.into_iter().enumerate() {
+            let (to, name) = (folder.join(&other.name), scaffold::other(number));
+            if placed(&name) {
+                continue;
+            }
             let from = File::open(&other.real).map_err(Error::io("open", &other.real))?;
             let len = from.metadata().map_err(Error::io("read", &other.real))?.len();
-            let (file, pending) = new_file(&folder, to, &unfinished)?;
+            let (file, pending) = scaffold.new_file(&name, to)?;
             file::copy_range(&from, &file, 0..len)
                 .and_then(|()| file.sync_all())
                 .map_err(|e| copy_failed(&other.real, &pending.to, e))?;
             bytes += len;
             files.push(pending);
         }
-        if let Layout::Folder { index: Some(index), .. } = &input.0.layout {
-            let (mut file, pending) = new_file(&folder, folder.join(&index.name), &unfinished)?;
+        if let Layout::Folder { index: Some(index), .. } = &input.0.layout
+            && !placed(INDEX)
+        {
+            let (mut file, pending) = scaffold.new_file(INDEX, folder.join(&index.name))?;
             file.write_all(&index.bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &pending.to))?;
             bytes += index.bytes.len() as u64;
             files.push(pending);
         }
         let count = files.len();
+        if let Some(journal) = &journal {
+            journal.append(&[Line::Placing])?;
+            scaffold.lasts(true);
+        }
+        files.retain(|file| !placing || file.temp.exists());
         rename_all(files, force, &unfinished)?;
+        scaffold.lasts(false);
         sync_folder(&folder)?;
         for parent in created.keep().iter().filter_map(|made| made.parent()) {
             sync_folder(parent)?;
         }
+        drop(journal);
         Ok(Committed { path: final_path, files: count, bytes, skipped })
     }
 
     fn check_complete(&self) -> Result<()> {
         let refused = |path: &Path, problem| Error::Checkpoint { path: path.to_owned(), problem };
+        if self.placing {
+            return Ok(());
+        }
         let Some(not_copied) = self.not_copied.get() else {
             return Err(refused(&self.final_path, Problem::RestNotCopied));
         };
@@ -285,7 +235,7 @@ impl Output {
     }
 
     /// A handle for positioned writes.
-    fn writable(&self, shard: usize) -> Result<std::sync::Arc<File>> {
+    pub(super) fn writable(&self, shard: usize) -> Result<std::sync::Arc<File>> {
         let (file, evicted) = self.handles.get(shard, || self.shards[shard].reopen())?;
         if let Some(evicted) = evicted {
             // Some systems report a failed write only to handles that were open at the time.

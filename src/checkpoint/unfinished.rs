@@ -1,24 +1,42 @@
 //! What exists of an output before it is finished, for one who must end the process meanwhile.
 //!
-//! Guarantees: temporary files and new folders are made, and all final names given, under one lock. So whoever holds it
-//! finds an output that has none of its final names or all of them, and knows everything else that was made.
+//! Guarantees: scaffolds and new folders are made, and all final names given, under one lock. So whoever holds it finds
+//! an output that has none of its final names or all of them, and knows everything else that was made.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The temporary files and new folders of outputs that are being written. A clone stands for the same ones.
+/// The scaffolds and new folders of outputs that are being written. A clone stands for the same ones.
 #[derive(Debug, Clone, Default)]
 pub struct Unfinished(Arc<Mutex<Made>>);
 
 #[derive(Debug, Default)]
 pub(super) struct Made {
-    /// Some may be gone meanwhile: a name like theirs is not given twice.
-    pub(super) files: Vec<PathBuf>,
+    scaffolds: Vec<Standing>,
     /// Parents first.
     pub(super) folders: Vec<PathBuf>,
     /// Whether the output that was begun last has its final names.
     pub(super) placed: bool,
+    /// The scaffold that was left standing last.
+    kept: Option<PathBuf>,
+}
+
+/// A scaffold, and whether it holds work that another run can go on from.
+#[derive(Debug)]
+struct Standing {
+    path: PathBuf,
+    lasts: bool,
+}
+
+/// What became of outputs that were abandoned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Abandoned {
+    /// Whether the output that was begun last had all its final names already; those stay.
+    pub placed: bool,
+    /// Where work was left that another run can go on from.
+    pub kept: Option<PathBuf>,
 }
 
 impl Unfinished {
@@ -26,21 +44,56 @@ impl Unfinished {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the temporary files, and the folders that were made for them if nothing else is in them, as far as the
-    /// system lets it. Returns whether the output that was begun last had all its final names already; those stay.
+    /// Where the last run that did not finish left work that another one can go on from.
+    pub fn kept(&self) -> Option<PathBuf> {
+        self.lock().kept.clone()
+    }
+
+    /// Removes what was made for outputs that are not finished, as far as the system lets it; work that another run can
+    /// go on from stays.
     ///
     /// For a program that ends now and cannot wait for the threads that write: whichever of them creates, commits or
     /// drops an output after this waits for ever.
-    pub fn abandon(&self) -> bool {
-        let made = self.lock();
-        for file in &made.files {
-            let _ = fs::remove_file(file);
+    pub fn abandon(&self) -> Abandoned {
+        let mut made = self.lock();
+        for standing in std::mem::take(&mut made.scaffolds) {
+            made.leave(standing);
         }
         for folder in made.folders.iter().rev() {
             let _ = fs::remove_dir(folder);
         }
-        let placed = made.placed;
+        let abandoned = Abandoned { placed: made.placed, kept: made.kept.clone() };
         std::mem::forget(made);
-        placed
+        abandoned
+    }
+}
+
+impl Made {
+    /// Notes a scaffold. `lasts`: it holds the work of an earlier run.
+    pub(super) fn build(&mut self, path: &Path, lasts: bool) {
+        self.placed = false;
+        self.kept = None;
+        self.scaffolds.push(Standing { path: path.to_owned(), lasts });
+    }
+
+    /// From now on the scaffold stays when its output is dropped, or not.
+    pub(super) fn last(&mut self, path: &Path, lasts: bool) {
+        self.scaffolds.iter_mut().filter(|standing| standing.path == path).for_each(|standing| standing.lasts = lasts);
+    }
+
+    /// Forgets a scaffold, and removes it unless it lasts.
+    pub(super) fn take_down(&mut self, path: &Path) {
+        while let Some(at) = self.scaffolds.iter().position(|standing| standing.path == path) {
+            let standing = self.scaffolds.swap_remove(at);
+            self.leave(standing);
+        }
+    }
+
+    fn leave(&mut self, Standing { path, lasts }: Standing) {
+        if lasts {
+            self.kept = Some(path);
+        } else {
+            let _ = fs::remove_dir_all(path);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use lopper::pruner::{Rule, Scope, Selection, Target};
+use lopper::pruner::{Earlier, Rule, Scope, Selection, Target};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -24,7 +24,9 @@ Examples:
 Which tensors: float tensors of two dimensions or more whose name is no embedding, output head or normalisation.
 --include, --exclude and --all change that. Globs match whole names; * also crosses dots.
 
-Ctrl-C stops a run at its next chunk, or ends it after five seconds; a second one ends it at once. Nothing is left then.
+Ctrl-C stops a run at its next chunk, or ends it after five seconds; a second one ends it at once. Nothing is left under a
+final name then. What is done is kept in a folder .lopper-… beside the output, also of a run that failed or was killed: the
+same command with --resume goes on from there, with --restart it deletes that and begins anew.
 
 Exit codes: 0 done, 1 failed or stopped (nothing written, unless it says otherwise), 2 the command line makes no sense";
 
@@ -112,6 +114,12 @@ pub struct PruneArgs {
     /// Replace an output that exists
     #[arg(long, help_heading = "How it runs")]
     pub force: bool,
+    /// Go on from where an earlier run of the same rule on the same input was stopped or killed; begin if there was none
+    #[arg(long, conflicts_with = "dry_run", help_heading = "How it runs")]
+    pub resume: bool,
+    /// Delete what an earlier run has left unfinished, and begin anew
+    #[arg(long, conflicts_with_all = ["resume", "dry_run"], help_heading = "How it runs")]
+    pub restart: bool,
     /// No progress bar and no table
     #[arg(short, long, help_heading = "How it runs")]
     pub quiet: bool,
@@ -145,6 +153,15 @@ pub enum ScopeArg {
 }
 
 impl PruneArgs {
+    /// What to do about an earlier run.
+    pub fn earlier(&self) -> Earlier {
+        match (self.resume, self.restart) {
+            (true, _) => Earlier::Resume,
+            (_, true) => Earlier::Restart,
+            _ => Earlier::Refuse,
+        }
+    }
+
     /// The rule that was typed.
     pub fn rule(&self) -> Rule {
         let target = match (self.sparsity, self.threshold, self.keep) {

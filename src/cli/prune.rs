@@ -41,12 +41,21 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
                 options.memory = memory;
             }
             options.force = args.force;
+            options.earlier = args.earlier();
             let bar = Bar::new(args.quiet);
             let report = pruner.prune(&args.input, output, &rule, &options, &|done, all| {
                 bar.set(done, all);
                 if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
+            });
             drop(bar);
+            let report = match (report, pruner.unfinished().kept()) {
+                (Err(error), Some(kept)) => {
+                    let code = text::failure(&error.into());
+                    text::tell(&text::resumable(&kept));
+                    return Ok(code);
+                }
+                (report, _) => report?,
+            };
             let shown = outcome(&report);
             (report, shown)
         }

@@ -63,7 +63,8 @@ impl Stop {
 
     /// Cleans up and ends the process, whatever its other threads do.
     fn end(&self, how: &str) {
-        let placed = self.0.checkpoint.get().is_some_and(Unfinished::abandon);
+        let abandoned = self.0.checkpoint.get().map(Unfinished::abandon);
+        let placed = abandoned.as_ref().is_some_and(|abandoned| abandoned.placed);
         // A report that has its name by now is no longer there.
         let unreported = self.0.report.as_ref().is_some_and(|report| fs::remove_file(report).is_ok());
         after(LAST, || abort());
@@ -72,6 +73,9 @@ impl Stop {
             (true, false) => format!("{how}; the pruned checkpoint was written"),
             (true, true) => format!("{how}; the pruned checkpoint was written, its report was not"),
         });
+        if let Some(kept) = abandoned.and_then(|abandoned| abandoned.kept).filter(|_| !placed) {
+            text::tell(&text::resumable(&kept));
+        }
         exit(1)
     }
 }

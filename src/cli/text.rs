@@ -1,6 +1,7 @@
 //! Numbers, names and errors as text.
 
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use lopper::Error;
@@ -66,6 +67,14 @@ pub fn printable(text: &str) -> String {
             c => c.to_string(),
         })
         .collect()
+}
+
+/// Where a run that did not finish has left what it has done, and how to go on from there.
+pub fn resumable(kept: &Path) -> String {
+    let kept = printable(&kept.display().to_string());
+    format!(
+        "what is done is kept in {kept}: the same command with --resume goes on from there, with --restart begins anew"
+    )
 }
 
 /// `1234567` as `1,234,567`.

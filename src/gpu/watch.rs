@@ -50,18 +50,18 @@ impl Gpu {
         }
     }
 
-    /// A buffer's words, once everything submitted so far is done.
-    pub(crate) fn read_words(&self, buffer: &wgpu::Buffer) -> Result<Vec<u32>> {
+    /// The words in a buffer's first `bytes` bytes, once everything submitted so far is done.
+    pub(crate) fn read_words(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u32>> {
         let (sender, receiver) = sync_channel(1);
         let (readback, submission_index) = self.watch("reading back", || {
             let readback = self.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("readback"),
-                size: buffer.size(),
+                size: bytes,
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             });
             let mut encoder = self.encoder("readback");
-            encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, buffer.size());
+            encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, bytes);
             let submission_index = Some(self.queue().submit([encoder.finish()]));
             readback.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
             Ok((readback, submission_index))

@@ -58,15 +58,25 @@ impl Kernels {
     }
 }
 
+/// Words of one copy of the bins, and how many copies there are. As in `window.wgsl`.
+fn copies(bins: u32) -> (u32, u32) {
+    let pitch = bins.next_multiple_of(4).max(4);
+    (pitch, (SPREAD / pitch).clamp(1, COUNT_HEADS))
+}
+
+/// Bytes that a histogram of this window uses of its counts.
+pub(crate) fn counted_bytes(window: Window) -> u64 {
+    let (pitch, copies) = copies(window.bins);
+    4 * (2 * u64::from(COUNT_HEADS) + u64::from(pitch) * u64::from(copies))
+}
+
 /// Sums the copies in a counts buffer that was read back.
 pub fn read_counts(words: &[u32], window: Window, weights: u64) -> Counts {
     let (heads, bins) = words.split_at(2 * COUNT_HEADS as usize);
     let sum = |at: usize| heads.iter().skip(at).step_by(2).map(|&n| u64::from(n)).sum();
-    // As in window.wgsl.
-    let pitch = window.bins.next_multiple_of(4).max(4);
-    let copies = (SPREAD / pitch).clamp(1, COUNT_HEADS) as usize;
+    let (pitch, copies) = copies(window.bins);
     let mut counts = Counts { weights, nonzero: sum(1), reached: sum(0), bins: vec![0; window.bins as usize] };
-    for copy in bins.chunks_exact(pitch as usize).take(copies) {
+    for copy in bins.chunks_exact(pitch as usize).take(copies as usize) {
         counts.bins.iter_mut().zip(copy).for_each(|(sum, &n)| *sum += u64::from(n));
     }
     counts

@@ -24,6 +24,7 @@ mod threshold;
 mod view;
 
 pub use bracket::{SamplePlan, WINDOW_BYTES};
+pub(crate) use histogram::counted_bytes;
 pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
 pub use mask::{mask_bytes, tiles_bytes};
 pub use part::Part;

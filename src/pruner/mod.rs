@@ -8,12 +8,14 @@
 mod ends;
 mod plan;
 mod report;
+mod resume;
 mod rule;
 mod run;
 mod schedule;
 mod verify;
 mod work;
 
+pub use crate::checkpoint::Earlier;
 pub use crate::{Scope, Target, quota};
 pub use ends::{Sink, Source};
 pub use plan::{Plan, PlannedTensor};

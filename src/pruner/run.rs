@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ends::{Ends, Sink, Source};
-use super::work::Work;
-use super::{Plan, Report, Rule};
-use crate::checkpoint::{Checkpoint, Output, TensorInfo, Unfinished, check_list};
+use super::work::{Kept, Work};
+use super::{Plan, Report, Rule, resume};
+use crate::checkpoint::{Checkpoint, Earlier, Output, Resumable, TensorInfo, Unfinished, check_list};
 use crate::gpu::Gpu;
 use crate::{BoxError, Result};
 
@@ -19,12 +19,15 @@ pub struct Options {
     pub memory: u64,
     /// Whether files that exist are replaced. Never the input.
     pub force: bool,
+    /// What to do where an earlier run to the same output did not finish.
+    pub earlier: Earlier,
 }
 
 impl Default for Options {
-    /// 512 MiB, which fits a GPU of 4 GiB many times over and keeps tensors of up to 300 MB in place; no force.
+    /// 512 MiB, which fits a GPU of 4 GiB many times over and keeps tensors of up to 300 MB in place; no force; an earlier run's
+    /// work is neither gone on from nor deleted.
     fn default() -> Self {
-        Self { memory: 512 << 20, force: false }
+        Self { memory: 512 << 20, force: false, earlier: Earlier::Refuse }
     }
 }
 
@@ -54,6 +57,11 @@ impl Pruner {
 
     /// Prunes a checkpoint: a `.safetensors` file, an index file, or a folder. The output has the same layout.
     ///
+    /// A run that does not finish, be it killed, leaves what it has done in a folder `.lopper-…` beside the output, if it
+    /// is worth anything: [`Options::earlier`] says whether the next run goes on from there. It does so with the same
+    /// rule on the same input only; adapter and memory may be others. What is done again is at most about as much as
+    /// [`Options::memory`] holds. [`Unfinished::kept`] says where that folder is.
+    ///
     /// # Errors
     /// Whatever is wrong with input, rule, output, memory or GPU. Nothing is left under a final name then, and the
     /// input is untouched.
@@ -68,19 +76,24 @@ impl Pruner {
         let start = Instant::now();
         let input = Checkpoint::open(input)?;
         let plan = Plan::new(rule, input.tensors())?;
-        let output = Output::create_noting(&input, output, options.force, &self.unfinished)?;
+        let resumable = Resumable { earlier: options.earlier, work: resume::work(rule, &plan, input.tensors()) };
+        let (output, left) = Output::begin(&input, output, options.force, Some(resumable), &self.unfinished)?;
+        let kept = resume::Progress::new(&output, &left);
         let ends = Ends { tensors: input.tensors(), source: &input, sink: &Shards(&output) };
         let (gpu, bytes) = (&self.gpu, input.total_bytes());
         let work = Work { gpu, ends, plan: &plan, rule, memory: options.memory, progress, bytes };
         let ended = AtomicBool::new(false);
         let report = std::thread::scope(|scope| {
             let end = End(&ended);
-            let syncing = scope.spawn(|| sync_ahead(&output, &ended));
-            let report = work.run(&|pruned, on_bytes| output.try_copy_rest(pruned, on_bytes));
+            let syncing = scope.spawn(|| sync_ahead(&output, UNSYNCED.min(options.memory / 2), &ended));
+            let begin_with = |tensor, bytes| output.begin_with(tensor, bytes);
+            let done = Kept { past: kept.past(), log: Some(&kept), begin_with: Some(&begin_with) };
+            let report = work.run(&|pruned, on_bytes| output.try_copy_rest(pruned, on_bytes), &done);
             drop(end);
             let synced = syncing.join().expect("syncing does not panic");
             report.and_then(|report| synced.map(|()| report))
-        })?;
+        });
+        let report = report.inspect_err(|error| kept.keep(error))?;
         committed(report, start, || Ok(output.commit()?.bytes))
     }
 
@@ -114,7 +127,7 @@ impl Pruner {
         let plan = Plan::new(rule, tensors)?;
         let ends = Ends { tensors, source, sink };
         let work = Work { gpu: &self.gpu, ends, plan: &plan, rule, memory: options.memory, progress, bytes };
-        let report = work.run(&|pruned, on_bytes| ends.pass_through(pruned, on_bytes))?;
+        let report = work.run(&|pruned, on_bytes| ends.pass_through(pruned, on_bytes), &Kept::default())?;
         committed(report, start, || ends.commit().map(|()| bytes))
     }
 }
@@ -137,13 +150,19 @@ impl Sink for Shards<'_> {
     }
 }
 
-/// Bytes of a shard that may be written but not on disk.
+/// Bytes that may be written but not on disk.
 const UNSYNCED: u64 = 64 << 20;
 
-/// Sends what is written to the disk while the run goes on.
-fn sync_ahead(output: &Output, ended: &AtomicBool) -> Result<()> {
+/// How long what is done may wait to be written down, where little is written.
+const RARELY: Duration = Duration::from_secs(1);
+
+/// Sends what is written to the disk while the run goes on, and writes down what is done.
+fn sync_ahead(output: &Output, least: u64, ended: &AtomicBool) -> Result<()> {
+    let mut last = Instant::now();
     while !ended.load(Ordering::Relaxed) {
-        if !output.sync_ahead(UNSYNCED)? {
+        if output.sync_ahead(least, last.elapsed() >= RARELY)? {
+            last = Instant::now();
+        } else {
             std::thread::sleep(Duration::from_millis(10));
         }
     }

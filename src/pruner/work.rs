@@ -11,7 +11,7 @@ use super::run::Progress;
 use super::schedule::{Schedule, schedule};
 use super::{Action, AdapterReport, Plan, Report, Rule, RuleReport, Seconds, TensorReport, Totals};
 use crate::gpu::Gpu;
-use crate::scheduler::{self, Outcome, Sink, Source};
+use crate::scheduler::{self, Log, Outcome, Past, Sink, Source};
 use crate::{Error, Result};
 
 /// Is told bytes that were copied since it was last told; an error of it ends the copying.
@@ -30,6 +30,15 @@ pub(super) struct Work<'a> {
     pub progress: &'a Progress<'a>,
     /// Bytes of the input, those that are copied included.
     pub bytes: u64,
+}
+
+/// What is done already, and where it is kept what is done now.
+#[derive(Default)]
+pub(super) struct Kept<'a> {
+    pub past: Past,
+    pub log: Option<&'a dyn Log>,
+    /// Is told of each tensor that is pruned how many of its bytes are done.
+    pub begin_with: Option<&'a dyn Fn(usize, u64)>,
 }
 
 /// Bytes done, told to the caller, who may stop the run.
@@ -106,12 +115,17 @@ impl Sink for Jobs<'_> {
 impl Work<'_> {
     /// Prunes on this thread and those of the scheduler, and copies on another. The report lacks what only a commit
     /// brings. Where there are several errors, the first is returned.
-    pub fn run(&self, copy_rest: &CopyRest<'_>) -> Result<Report> {
+    pub fn run(&self, copy_rest: &CopyRest<'_>, kept: &Kept<'_>) -> Result<Report> {
         let Schedule { tensors, jobs, tasks, passes } = schedule(self.plan, self.rule.scope);
         let selected: u64 = tensors.iter().map(|&t| self.ends.tensors[t].bytes()).sum();
         let rest = self.bytes - selected;
         let total = rest.saturating_add(selected.saturating_mul(passes));
-        let meter = Meter { progress: self.progress, done: AtomicU64::new(0), total };
+        let done = scheduler::done_bytes(&jobs, &tasks, &kept.past);
+        if let Some(begin_with) = kept.begin_with {
+            tensors.iter().zip(&done).for_each(|(&tensor, &bytes)| begin_with(tensor, bytes));
+        }
+        let done = done.iter().sum::<u64>().saturating_mul(passes);
+        let meter = Meter { progress: self.progress, done: AtomicU64::new(done), total };
         let failure = Failure::default();
         let (ends, read) = (self.ends, AtomicU64::new(0));
         let ends = Jobs { ends, tensors: &tensors, meter: &meter, failure: &failure, read };
@@ -126,7 +140,9 @@ impl Work<'_> {
                 failure.note(copy_rest(&pruned, &on_bytes));
                 start.elapsed().as_secs_f64()
             });
-            let pruned = failure.note(scheduler::run(self.gpu, &jobs, &tasks, &ends, &ends, self.memory));
+            let both = scheduler::Ends { source: &ends, sink: &ends };
+            let pruned = scheduler::resume(self.gpu, &jobs, &tasks, both, self.memory, &kept.past, kept.log);
+            let pruned = failure.note(pruned);
             (pruned, copying.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let bytes_read = ends.read.into_inner() + rest;

@@ -75,6 +75,11 @@ impl Budget {
         chunks <= self.slots * 3 / 4
     }
 
+    /// Chunks that are done together, or done again: half a ring of them.
+    pub fn part(&self) -> usize {
+        self.slots.div_ceil(2)
+    }
+
     /// The same budget with no more slots than help, where the largest resident matrix takes so many chunks: memory that
     /// is never touched costs nothing.
     pub fn for_chunks(self, chunks: usize) -> Self {
@@ -122,17 +127,18 @@ impl Budget {
         })
     }
 
-    /// Chunks of whole rows; none where a row is longer than a chunk.
-    pub fn row_chunks(&self, job: usize, matrix: &Job) -> Option<impl Iterator<Item = Chunk> + use<>> {
+    /// Chunks of a span of whole rows; none where a row is longer than a chunk.
+    pub fn row_chunks(&self, span: Span, matrix: &Job) -> Option<impl Iterator<Item = Chunk> + use<>> {
         let (shape, size) = (matrix.shape, matrix.dtype.size() as u64);
+        let all = span.weights / shape.cols;
         let by_weights = self.chunk / shape.cols.checked_mul(size)?;
         let by_mask = self.mask / (4 * shape.mask_words_per_row());
         let per = by_weights.min(by_mask);
         let chunk = move |i: u64| {
-            let rows = per.min(shape.rows - i * per) as u32;
-            Chunk { job, first: i * per * shape.cols, rows, cols: shape.cols as u32 }
+            let rows = per.min(all - i * per) as u32;
+            Chunk { job: span.job, first: span.first + i * per * shape.cols, rows, cols: shape.cols as u32 }
         };
-        (per > 0).then(|| (0..shape.rows.div_ceil(per)).map(chunk))
+        (per > 0).then(|| (0..all.div_ceil(per)).map(chunk))
     }
 }
 
@@ -180,7 +186,7 @@ mod tests {
         for (rows, cols) in [(1, 1), (100_000, 1), (1000, 33), (9, 20_000)] {
             let job = Job { dtype: Dtype::F16, shape: Shape::new(rows, cols) };
             let mut next = 0;
-            for chunk in budget.row_chunks(0, &job).unwrap() {
+            for chunk in budget.row_chunks(Span::whole(0, &job), &job).unwrap() {
                 assert_eq!((chunk.first, u64::from(chunk.cols)), (next, cols));
                 assert!(chunk.weights() * 2 <= budget.chunk);
                 assert!(u64::from(chunk.rows) * cols.div_ceil(32) * 4 <= budget.mask);
@@ -189,6 +195,6 @@ mod tests {
             assert_eq!(next, rows * cols);
         }
         let long = Job { dtype: Dtype::F32, shape: Shape::new(2, 1 << 40) };
-        assert!(budget.row_chunks(0, &long).is_none());
+        assert!(budget.row_chunks(Span::whole(0, &long), &long).is_none());
     }
 }

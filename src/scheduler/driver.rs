@@ -1,21 +1,22 @@
 //! The driver: asks the reader for chunks, records kernels on them, hands them to the finishers, task by task.
 
 use std::panic::resume_unwind;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::budget::{Budget, Chunk, Span};
 use super::finish::{Finisher, Submitted};
-use super::outcome::{self, Found};
-use super::results::{Entry, Results};
+use super::ledger::Ledger;
+use super::part::{Part, What};
+use super::results::ENTRY;
 use super::ring::{Ring, StopOnPanic};
 use super::select::Select;
 use super::slot::Slot;
 use super::stream;
-use super::{Job, Outcome, Sink, Source, Task, Times};
+use super::{Ends, Job, Outcome, Source, Task, Times};
 use crate::gpu::Gpu;
+use crate::kernels::CUT_BYTES;
 use crate::{Error, Result};
 
 /// What the GPU fails at, if it does.
@@ -30,7 +31,9 @@ pub struct Driver<'a> {
     pub source: &'a dyn Source,
     pub budget: Budget,
     pub select: Select,
-    pub results: Results,
+    pub ledger: &'a Ledger<'a>,
+    /// What an earlier run had counted, as bytes.
+    pub counted: Option<&'a [u8]>,
     loads: mpsc::Sender<Chunk>,
     filled: mpsc::Receiver<(Slot, Chunk)>,
     submitted: mpsc::Sender<Submitted>,
@@ -38,14 +41,30 @@ pub struct Driver<'a> {
     asked: usize,
 }
 
-/// A task, cut to what the slots can hold.
+/// A task, or a part of it, cut to what the slots can hold.
 enum Step {
     /// Chunks that stay in their slots until they are masked.
     Resident { span: Span, goal: Goal, chunks: Vec<Chunk> },
     /// Chunks of whole rows, each by itself.
     Rows { job: usize, k: u32, chunks: Vec<Chunk> },
     /// Spans under one cut, read once to count and once to mask.
-    Stream { spans: Vec<Span>, goal: Goal },
+    Stream(Stream),
+}
+
+/// Spans under one cut.
+pub struct Stream {
+    pub spans: Vec<Span>,
+    pub goal: Goal,
+    pub of: Of,
+}
+
+/// What is streamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// A task.
+    Task(usize),
+    /// A row of a matrix, of which so many weights go.
+    Row { row: u64, k: u64 },
 }
 
 /// Which weights go: so many of the smallest, or all up to a magnitude.
@@ -59,47 +78,44 @@ pub fn run(
     gpu: &Gpu,
     jobs: &[Job],
     tasks: &[Task],
-    source: &dyn Source,
-    sink: &dyn Sink,
+    Ends { source, sink }: Ends<'_>,
     budget: Budget,
+    ledger: &Ledger<'_>,
+    counted: Option<&[u8]>,
 ) -> Result<(Vec<Outcome>, Times)> {
-    let steps: Vec<Step> = tasks.iter().flat_map(|task| steps(jobs, budget, task)).collect();
+    let steps: Vec<Step> = (0..tasks.len()).flat_map(|task| steps(jobs, budget, tasks, task, ledger)).collect();
     let largest =
         steps.iter().map(|step| if let Step::Resident { chunks, .. } = step { chunks.len() } else { 1 }).max();
     let ring = &Ring::new(gpu, budget.for_chunks(largest.unwrap_or(1)));
-    let kept: Vec<AtomicU64> = jobs.iter().map(|_| AtomicU64::new(0)).collect();
     let mut times = Times::default();
     let (loads, to_load) = mpsc::channel();
     let (fills, filled) = mpsc::channel();
     let (submitted, to_finish) = mpsc::channel();
     let to_finish = Mutex::new(to_finish);
-    let finisher = Finisher { gpu, ring, jobs, kept: &kept };
-    let found = std::thread::scope(|scope| {
+    let finisher = Finisher { gpu, ring, jobs, ledger };
+    let driven = std::thread::scope(|scope| {
         let reader = scope.spawn(move || read(ring, jobs, source, to_load, fills));
         let finishers: Vec<_> = (0..FINISHERS).map(|_| scope.spawn(|| finisher.run(&to_finish, sink))).collect();
         let _guard = StopOnPanic(ring);
-        let buffers = gpu.watch("allocating buffers", || Ok((Select::new(gpu), Results::new(gpu, jobs.len()))));
         // Dropping the driver hangs up on the other threads, which ends them.
-        let found = buffers
-            .and_then(|(select, results)| {
-                Driver { gpu, jobs, source, budget, select, results, loads, filled, submitted, asked: 0 }.run(&steps)
-            })
-            .map_err(|error| ring.fail(error));
+        let driven = gpu.watch("allocating buffers", || Ok(Select::new(gpu))).and_then(|select| {
+            let driver =
+                Driver { gpu, jobs, source, budget, select, ledger, counted, loads, filled, submitted, asked: 0 };
+            driver.run(&steps)
+        });
+        let driven = driven.map_err(|error| ring.fail(error));
         times.read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
         for finisher in finishers {
             let (wait, write) = finisher.join().unwrap_or_else(|panic| resume_unwind(panic));
             times.wait += wait;
             times.write += write;
         }
-        found
+        driven
     });
     ring.result()?;
     gpu.check()?;
-    let (found, words) = found.map_err(|()| Error::Cancelled)?;
-    let kept: Vec<u64> = kept.into_iter().map(AtomicU64::into_inner).collect();
-    outcome::check(jobs, tasks, &kept)?;
-    let outcome = |job: usize| found[job].outcome(&jobs[job], Entry::of(&words, job), kept[job]);
-    Ok(((0..jobs.len()).map(outcome).collect(), times))
+    driven.map_err(|()| Error::Cancelled)?;
+    Ok((ledger.outcomes()?, times))
 }
 
 /// The reader: fills slots in the order of the loads. Returns the seconds it read.
@@ -131,32 +147,45 @@ fn read(
     seconds
 }
 
-/// Cuts a task to what the slots can hold.
-fn steps(jobs: &[Job], budget: Budget, task: &Task) -> Vec<Step> {
+/// Cuts what is not done of a task to what the slots can hold.
+fn steps(jobs: &[Job], budget: Budget, tasks: &[Task], task: usize, ledger: &Ledger<'_>) -> Vec<Step> {
     let matrix = |job: usize, goal| {
+        if ledger.is_cut(job) {
+            return vec![];
+        }
         let span = Span::whole(job, &jobs[job]);
         let chunks: Vec<Chunk> = budget.chunks(span, jobs[job].dtype.size()).collect();
         // Counters on the GPU have 32 bits.
-        if budget.resident(chunks.len()) && span.weights < 1 << 31 {
+        let resident = budget.resident(chunks.len()) && span.weights < 1 << 31;
+        vec![if resident && ledger.stream(task).is_none() {
             Step::Resident { span, goal, chunks }
         } else {
-            Step::Stream { spans: vec![span], goal }
-        }
+            Step::Stream(Stream { spans: vec![span], goal, of: Of::Task(task) })
+        }]
     };
-    match *task {
-        Task::Matrix { job, k } => vec![matrix(job, Goal::Count(k))],
-        Task::UpTo { job, magnitude } => vec![matrix(job, Goal::UpTo(magnitude))],
-        Task::Rows { job, k } => match budget.row_chunks(job, &jobs[job]) {
-            Some(chunks) => vec![Step::Rows { job, k: k as u32, chunks: chunks.collect() }],
-            None => {
-                let shape = jobs[job].shape;
-                let row = |r| Span { job, first: r * shape.cols, weights: shape.cols };
-                (0..shape.rows).map(|r| Step::Stream { spans: vec![row(r)], goal: Goal::Count(k) }).collect()
+    match tasks[task] {
+        Task::Matrix { job, k } => matrix(job, Goal::Count(k)),
+        Task::UpTo { job, magnitude } => matrix(job, Goal::UpTo(magnitude)),
+        Task::Rows { job, k } => {
+            let (shape, mut steps) = (jobs[job].shape, Vec::new());
+            for rows in ledger.rows_left(job) {
+                let span = Span { job, first: rows.start * shape.cols, weights: (rows.end - rows.start) * shape.cols };
+                if let Some(chunks) = budget.row_chunks(span, &jobs[job]) {
+                    let chunks: Vec<Chunk> = chunks.collect();
+                    let parts = chunks.chunks(budget.part());
+                    steps.extend(parts.map(|part| Step::Rows { job, k: k as u32, chunks: part.to_vec() }));
+                } else {
+                    steps.extend(rows.map(|row| {
+                        let span = Span { job, first: row * shape.cols, weights: shape.cols };
+                        Step::Stream(Stream { spans: vec![span], goal: Goal::Count(k), of: Of::Row { row, k } })
+                    }));
+                }
             }
-        },
+            steps
+        }
         Task::Pool { jobs: ref pool, k } => {
             let spans = pool.clone().map(|job| Span::whole(job, &jobs[job])).collect();
-            vec![Step::Stream { spans, goal: Goal::Count(k) }]
+            vec![Step::Stream(Stream { spans, goal: Goal::Count(k), of: Of::Task(task) })]
         }
     }
 }
@@ -175,18 +204,26 @@ impl Driver<'_> {
         self.filled.recv().map_err(|_| Error::Cancelled)
     }
 
-    /// Submits, and lets the finishers write the chunk once its mask is there.
-    pub fn submit_masked(&self, mut encoder: wgpu::CommandEncoder, mut slot: Slot, chunk: Chunk) {
-        slot.download(&mut encoder, u64::from(chunk.rows) * u64::from(chunk.cols.div_ceil(32)));
+    /// Submits, and lets the finishers write the chunk once its mask is there. `found` is where the GPU has what is
+    /// found of the part, and comes with its last chunk.
+    pub fn submit_masked(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        (mut slot, chunk): (Slot, Chunk),
+        part: &Arc<Part>,
+        found: Option<(&wgpu::Buffer, u64)>,
+    ) {
+        let words = u64::from(chunk.rows) * u64::from(chunk.cols.div_ceil(32));
+        slot.download(&mut encoder, words, found);
         let submission = self.gpu.queue().submit([encoder.finish()]);
         slot.map_results();
-        self.hand_over(Submitted { slot, chunk, submission, masked: true });
+        self.hand_over(Submitted { slot, chunk, submission, masked: Some((part.clone(), found.is_some())) });
     }
 
     /// Submits, and lets the finishers free the slot once the chunk is counted.
     pub fn submit_counted(&self, encoder: wgpu::CommandEncoder, slot: Slot, chunk: Chunk) {
         let submission = self.gpu.queue().submit([encoder.finish()]);
-        self.hand_over(Submitted { slot, chunk, submission, masked: false });
+        self.hand_over(Submitted { slot, chunk, submission, masked: None });
     }
 
     fn hand_over(&self, submitted: Submitted) {
@@ -194,19 +231,17 @@ impl Driver<'_> {
         drop(self.submitted.send(submitted));
     }
 
-    fn run(mut self, steps: &[Step]) -> Result<(Vec<Found>, Vec<u32>)> {
-        let mut found = vec![Found::default(); self.jobs.len()];
+    fn run(mut self, steps: &[Step]) -> Result<()> {
         for i in 0..steps.len() {
             self.ask_ahead(steps, i);
             match &steps[i] {
-                Step::Resident { span, goal, chunks } => self.resident(*span, *goal, chunks, &mut found)?,
-                Step::Rows { job, k, chunks } => self.rows(*job, *k, chunks, &mut found)?,
-                Step::Stream { spans, goal } => stream::run(&self, spans, *goal, &mut found)?,
+                Step::Resident { span, goal, chunks } => self.resident(*span, *goal, chunks)?,
+                Step::Rows { job, k, chunks } => self.rows(*job, *k, chunks)?,
+                Step::Stream(stream) => stream::run(&self, stream)?,
             }
             self.gpu.check()?;
         }
-        let words = self.results.read(self.gpu)?;
-        Ok((found, words))
+        Ok(())
     }
 
     /// Asks for the chunks of step `i` and of those after it, up to one whose passes are not known beforehand.
@@ -223,10 +258,10 @@ impl Driver<'_> {
     }
 
     /// All chunks in slots, their cut, then their masks, without the host in between.
-    fn resident(&self, span: Span, goal: Goal, chunks: &[Chunk], found: &mut [Found]) -> Result<()> {
+    fn resident(&self, span: Span, goal: Goal, chunks: &[Chunk]) -> Result<()> {
         let dtype = self.jobs[span.job].dtype;
         let parts = chunks.iter().map(|_| self.filled()).collect::<Result<Vec<_>>>()?;
-        found[span.job] = Found::Cut;
+        let whole = Arc::new(Part::new(What::Matrix { job: span.job }, chunks.len()));
         self.gpu.watch(DOING, || {
             let mut encoder = self.gpu.encoder("select");
             for (slot, chunk) in &parts {
@@ -239,19 +274,22 @@ impl Driver<'_> {
                     self.select.up_to(self.gpu, &mut encoder, &parts, dtype, span.weights as u32, key)?;
                 }
             }
-            self.results.take_cut(&mut encoder, span.job, &self.select.cut);
-            for (slot, chunk) in parts {
+            for (i, (slot, chunk)) in parts.into_iter().enumerate() {
                 self.select.mask(&mut encoder, &slot, chunk, dtype, &self.select.cut)?;
-                self.submit_masked(encoder, slot, chunk);
+                let found = (i + 1 == chunks.len()).then_some((&self.select.cut, CUT_BYTES));
+                self.submit_masked(encoder, (slot, chunk), &whole, found);
                 encoder = self.gpu.encoder("mask");
             }
             Ok(())
         })
     }
 
-    fn rows(&self, job: usize, k: u32, chunks: &[Chunk], found: &mut [Found]) -> Result<()> {
-        let dtype = self.jobs[job].dtype;
-        found[job] = Found::Rows;
+    /// Chunks of whole rows, one after the other.
+    fn rows(&self, job: usize, k: u32, chunks: &[Chunk]) -> Result<()> {
+        let (dtype, cols) = (self.jobs[job].dtype, self.jobs[job].shape.cols);
+        let (first, weights) = (chunks[0].first / cols, chunks.iter().map(Chunk::weights).sum::<u64>());
+        let what = What::Rows { job, first, rows: weights / cols, weights };
+        let whole = Arc::new(Part::new(what, chunks.len()));
         for i in 0..chunks.len() {
             let part = self.filled()?;
             self.gpu.watch(DOING, || {
@@ -261,10 +299,8 @@ impl Driver<'_> {
                 }
                 part.0.upload(&mut encoder, part.1.weights() * dtype.size() as u64);
                 self.select.rows(&mut encoder, &part, dtype, k)?;
-                if i + 1 == chunks.len() {
-                    self.results.take_counters(&mut encoder, job, &self.select.row_counters);
-                }
-                self.submit_masked(encoder, part.0, part.1);
+                let found = (i + 1 == chunks.len()).then_some((&self.select.row_counters, ENTRY));
+                self.submit_masked(encoder, part, &whole, found);
                 Ok(())
             })?;
         }

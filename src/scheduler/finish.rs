@@ -1,12 +1,13 @@
 //! The finishers: wait for a chunk's mask, mask the chunk, write it, make its slot ready.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::budget::Chunk;
 use super::keep::keep;
+use super::ledger::Ledger;
+use super::part::Part;
 use super::ring::{Ring, StopOnPanic};
 use super::slot::Slot;
 use super::{Job, Sink};
@@ -22,17 +23,15 @@ pub struct Submitted {
     pub slot: Slot,
     pub chunk: Chunk,
     pub submission: wgpu::SubmissionIndex,
-    /// Whether it was masked, and is to be written; else it was only counted.
-    pub masked: bool,
+    /// Where it was masked, and is to be written: its part, and whether the slot holds the part's entry.
+    pub masked: Option<(Arc<Part>, bool)>,
 }
 
-#[derive(Debug)]
 pub struct Finisher<'a> {
     pub gpu: &'a Gpu,
     pub ring: &'a Ring<'a>,
     pub jobs: &'a [Job],
-    /// Weights kept, per job.
-    pub kept: &'a [AtomicU64],
+    pub ledger: &'a Ledger<'a>,
 }
 
 impl Finisher<'_> {
@@ -52,10 +51,16 @@ impl Finisher<'_> {
             waited += start.elapsed();
             let start = Instant::now();
             let done = waiting.and_then(|()| {
-                if submitted.masked {
-                    self.write(&submitted, sink, &mut block)?;
+                if let Some((part, entry)) = &submitted.masked {
+                    self.write(&submitted, part, sink, &mut block)?;
+                    if *entry {
+                        part.take(submitted.slot.entry()?);
+                    }
+                    if let Some(done) = part.wrote_chunk() {
+                        self.ledger.finish(&done)?;
+                    }
                 }
-                submitted.slot.make_ready(self.gpu, submitted.masked)
+                submitted.slot.make_ready(self.gpu, submitted.masked.is_some())
             });
             wrote += start.elapsed();
             match done {
@@ -66,7 +71,7 @@ impl Finisher<'_> {
         (waited.as_secs_f64(), wrote.as_secs_f64())
     }
 
-    fn write(&self, submitted: &Submitted, sink: &dyn Sink, block: &mut [u8]) -> Result<()> {
+    fn write(&self, submitted: &Submitted, part: &Part, sink: &dyn Sink, block: &mut [u8]) -> Result<()> {
         let chunk = submitted.chunk;
         let dtype = self.jobs[chunk.job].dtype;
         let (rows, cols, size) = (chunk.rows as usize, chunk.cols as usize, dtype.size());
@@ -76,7 +81,7 @@ impl Finisher<'_> {
                 .chunks_exact(4)
                 .map(|word| u64::from(u32::from_le_bytes(word.try_into().expect("4 bytes")).count_ones()))
                 .sum();
-            self.kept[chunk.job].fetch_add(kept, Ordering::Relaxed);
+            part.keep(kept);
             let offset = chunk.first * size as u64;
             if cols.is_multiple_of(32) || rows == 1 {
                 return write_run(sink, chunk.job, offset, dtype, weights, mask, block);

@@ -31,11 +31,14 @@
 //! software and integrated adapters kernels read the very memory the file was read into.
 
 mod budget;
+mod count;
 mod driver;
 mod finish;
 mod keep;
-mod outcome;
+mod ledger;
+mod part;
 mod pool;
+mod progress;
 mod results;
 mod ring;
 mod sample;
@@ -44,8 +47,12 @@ mod slot;
 mod stream;
 
 pub use budget::Budget;
+pub(crate) use ledger::CHECKING;
+pub(crate) use progress::{Done, Log, Past};
 
 use std::ops::Range;
+
+use ledger::Ledger;
 
 use crate::gpu::Gpu;
 use crate::{Dtype, Result, Shape};
@@ -151,6 +158,33 @@ pub fn run(
     sink: &dyn Sink,
     memory: u64,
 ) -> Result<(Vec<Outcome>, Times)> {
+    resume(gpu, jobs, tasks, Ends { source, sink }, memory, &Past::default(), None)
+}
+
+/// Both ends of a run.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends<'a> {
+    pub source: &'a dyn Source,
+    pub sink: &'a dyn Sink,
+}
+
+/// For each job, its bytes that an earlier run has done.
+pub(crate) fn done_bytes(jobs: &[Job], tasks: &[Task], past: &Past) -> Vec<u64> {
+    let ledger = Ledger::new(jobs, tasks, &past.done, None);
+    jobs.iter().enumerate().map(|(job, of)| ledger.weights_done(job) * of.dtype.size() as u64).collect()
+}
+
+/// [`run`], but for what an earlier run has done; what this one does goes to the log.
+pub(crate) fn resume(
+    gpu: &Gpu,
+    jobs: &[Job],
+    tasks: &[Task],
+    ends: Ends<'_>,
+    memory: u64,
+    past: &Past,
+    log: Option<&dyn Log>,
+) -> Result<(Vec<Outcome>, Times)> {
     let budget = Budget::new(memory, gpu.maps_storage(), gpu.max_binding())?;
-    driver::run(gpu, jobs, tasks, source, sink, budget)
+    let ledger = Ledger::new(jobs, tasks, &past.done, log);
+    driver::run(gpu, jobs, tasks, ends, budget, &ledger, past.counted.as_deref())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wgpu::BufferUsages as Usage;
 
 use super::budget::{Budget, Chunk};
+use super::results::ENTRY;
 use crate::gpu::{Gpu, PATIENCE};
 use crate::kernels::{BOUNDARY_BYTES, MatrixView};
 use crate::{Dtype, Error, Result};
@@ -28,6 +29,8 @@ pub struct Slot {
     pub tiles: wgpu::Buffer,
     pub boundary: wgpu::Buffer,
     host: Host,
+    /// Where an entry lies behind the mask, in the buffer that the host maps.
+    tail: u64,
     /// Buffers asked to be mapped, whose callbacks have not been seen yet.
     pending: Vec<mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>>,
 }
@@ -40,8 +43,9 @@ impl Slot {
             gpu.device().create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation })
         };
         let direct = gpu.maps_storage();
+        let tail = budget.mask.next_multiple_of(256);
         let (weights, mask) = if direct {
-            (Usage::STORAGE | Usage::MAP_READ | Usage::MAP_WRITE, Usage::STORAGE | Usage::MAP_READ)
+            (Usage::STORAGE | Usage::MAP_READ | Usage::MAP_WRITE, Usage::STORAGE | Usage::MAP_READ | Usage::COPY_DST)
         } else {
             (Usage::STORAGE | Usage::COPY_DST, Usage::STORAGE | Usage::COPY_SRC)
         };
@@ -51,15 +55,16 @@ impl Slot {
             Host::Staged {
                 copy: Vec::new(),
                 upload: buffer("slot upload", budget.chunk, Usage::MAP_WRITE | Usage::COPY_SRC, true),
-                readback: buffer("slot mask readback", budget.mask, Usage::MAP_READ | Usage::COPY_DST, false),
+                readback: buffer("slot mask readback", tail + ENTRY, Usage::MAP_READ | Usage::COPY_DST, false),
             }
         };
         Self {
             weights: buffer("slot weights", budget.chunk, weights, direct),
-            mask: buffer("slot mask", budget.mask, mask, false),
+            mask: buffer("slot mask", tail + ENTRY, mask, false),
             tiles: buffer("slot tiles", budget.tiles, Usage::STORAGE | Usage::COPY_DST, false),
             boundary: buffer("slot boundary", BOUNDARY_BYTES, Usage::STORAGE, false),
             host,
+            tail,
             pending: Vec::new(),
         }
     }
@@ -109,10 +114,17 @@ impl Slot {
         }
     }
 
-    /// After the mask has been recorded: what it takes to read it on the host.
-    pub fn download(&self, encoder: &mut wgpu::CommandEncoder, mask_words: u64) {
-        if let Host::Staged { readback, .. } = &self.host {
-            encoder.copy_buffer_to_buffer(&self.mask, 0, readback, 0, 4 * mask_words);
+    /// After the mask has been recorded: what it takes to read it on the host, and an entry that lies in `found`.
+    pub fn download(&self, encoder: &mut wgpu::CommandEncoder, mask_words: u64, found: Option<(&wgpu::Buffer, u64)>) {
+        let host = match &self.host {
+            Host::Direct => &self.mask,
+            Host::Staged { readback, .. } => {
+                encoder.copy_buffer_to_buffer(&self.mask, 0, readback, 0, 4 * mask_words);
+                readback
+            }
+        };
+        if let Some((found, bytes)) = found {
+            encoder.copy_buffer_to_buffer(found, 0, host, self.tail, bytes);
         }
     }
 
@@ -175,6 +187,16 @@ impl Slot {
                 with(&copy[..bytes], &mask)
             }
         }
+    }
+
+    /// The entry that was downloaded with the mask, after [`Self::wait`].
+    pub fn entry(&self) -> Result<Vec<u32>> {
+        let mapped = match &self.host {
+            Host::Direct => &self.mask,
+            Host::Staged { readback, .. } => readback,
+        };
+        let range = mapped.get_mapped_range(self.tail..self.tail + ENTRY).map_err(map_error)?;
+        Ok(bytemuck::pod_collect_to_vec(&range))
     }
 
     /// Makes the slot ready to be filled again; `masked` says whether results were mapped.

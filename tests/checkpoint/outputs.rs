@@ -76,7 +76,7 @@ fn dropped_or_unfinished_outputs_leave_nothing() {
 
     let dropped = pending();
     dropped.copy_rest(&|_| false, &|_| {}).unwrap();
-    assert_eq!(listing(&output).len(), 2);
+    assert_eq!(listing(&output).len(), 1);
     drop(dropped);
     assert!(!temp.path().join("new").exists());
 
@@ -120,11 +120,12 @@ fn an_abandoned_output_is_gone_or_whole_and_whoever_writes_it_waits() {
         pending
     };
     // Nothing was made yet.
-    assert!(!Unfinished::default().abandon());
+    assert!(!Unfinished::default().abandon().placed);
 
     let unfinished = Unfinished::default();
     let half = pending(&unfinished);
-    assert!(!unfinished.clone().abandon());
+    let abandoned = unfinished.clone().abandon();
+    assert!(!abandoned.placed && abandoned.kept.is_none());
     assert_eq!(listing(temp.path()), ["in"]);
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -137,7 +138,7 @@ fn an_abandoned_output_is_gone_or_whole_and_whoever_writes_it_waits() {
 
     let unfinished = Unfinished::default();
     pending(&unfinished).commit().unwrap();
-    assert!(unfinished.abandon());
+    assert!(unfinished.abandon().placed);
     assert_eq!(listing(&output).len(), 5);
 }
 

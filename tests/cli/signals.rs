@@ -89,7 +89,7 @@ impl Run {
         self.until("writing", |_| {
             let temporary = |name: &str| name.starts_with(".lopper-") && !name.starts_with(".lopper-report-");
             let Some(name) = names(folder).into_iter().find(|name| temporary(name)) else { return false };
-            let file = File::open(Path::new(folder).join(name)).unwrap();
+            let Ok(file) = File::open(Path::new(folder).join(name).join("0")) else { return false };
             let (mut length, mut last) = ([0; 8], [0; 4]);
             let end = |length| 8 + u64::from_le_bytes(length) + 4 * ONES as u64;
             file.read_exact_at(&mut length, 0).is_ok()
@@ -129,6 +129,11 @@ fn names(folder: &str) -> Vec<String> {
     names
 }
 
+/// The folders that runs have left their work in, and all else.
+fn parted(names: Vec<String>) -> (Vec<String>, Vec<String>) {
+    names.into_iter().partition(|name| name.starts_with(".lopper-") && !name.starts_with(".lopper-report-"))
+}
+
 /// What changes when a file is written to. It is too large to be read.
 fn state(path: &str) -> (u64, u64, i64, i64) {
     let metadata = fs::metadata(path).unwrap();
@@ -136,7 +141,7 @@ fn state(path: &str) -> (u64, u64, i64, i64) {
 }
 
 #[test]
-fn a_signal_stops_a_run_and_nothing_is_left() {
+fn a_signal_stops_a_run_and_what_is_done_is_kept() {
     if !gpu() {
         return;
     }
@@ -148,13 +153,14 @@ fn a_signal_stops_a_run_and_nothing_is_left() {
         let mut run = Run::start(&err, &[&model, "-o", &folder.at("out.safetensors")]);
         run.until_it_writes(&folder.at(""));
         run.signal(signal);
-        run.ends("nothing was written");
-        assert_eq!((names(&folder.at("")), state(&model)), (vec!["model.safetensors".to_string()], before));
+        run.ends("with --resume");
+        let (left, names) = parted(names(&folder.at("")));
+        assert_eq!((left.len(), names, state(&model)), (1, vec!["model.safetensors".to_string()], before));
     }
 }
 
 #[test]
-fn folders_that_were_made_go_and_so_does_the_report() {
+fn a_report_goes_and_an_input_folder_is_left_alone() {
     if !gpu() {
         return;
     }
@@ -167,14 +173,15 @@ fn folders_that_were_made_go_and_so_does_the_report() {
     run.until_it_writes(&output);
     run.signal("TERM");
     run.ends("nothing was written");
-    assert_eq!(names(&folder.at("")), ["in"]);
+    assert!(parted(names(&output)).1.is_empty());
+    assert_eq!(names(&folder.at("")), ["in", "new"]);
     assert_eq!(names(&input), ["config.json", "model.safetensors"]);
 }
 
 /// Whether the run stops by itself before the second signal makes it, or the system delivers only one of the two, what
 /// is promised is the same.
 #[test]
-fn a_second_signal_leaves_nothing_either() {
+fn a_second_signal_leaves_nothing_under_a_final_name_either() {
     if !gpu() {
         return;
     }
@@ -186,7 +193,9 @@ fn a_second_signal_leaves_nothing_either() {
     run.signal("INT");
     run.signal("TERM");
     run.ends("nothing was written");
-    assert_eq!(names(&folder.at("")), ["model.safetensors"]);
+    assert!(parted(names(&folder.at("new"))).1.is_empty());
+    let here = names(&folder.at(""));
+    assert!(here == ["model.safetensors"] || here == ["model.safetensors", "new"], "{here:?}");
 }
 
 /// The run has done everything but print its table, which has a name in it that is larger than a pipe, and no one reads

@@ -135,7 +135,7 @@ fn a_device_that_goes_away_ends_the_run() {
                 ControlFlow::Continue(())
             };
             let sink = Store::new(&source.infos);
-            let options = Options { memory, force: false };
+            let options = Options { memory, force: false, ..Options::default() };
             let run = Pruner::new(gpu).prune_tensors(&source.infos, &source, &sink, &rule(scope), &options, &progress);
             let about = format!("{direct} {scope:?} {share}: {run:?}, {:?}", told.lock().unwrap());
             assert!(matches!(run, Err(Error::Gpu { .. })), "{about}");
@@ -154,7 +154,7 @@ fn runs_share_a_device_with_each_other_and_with_the_caller() {
         prune(common::gpu(), &source, &sink, scope, ROOMY).unwrap();
         sink.tensors()
     });
-    let options = Options { memory: TINY, force: false };
+    let options = Options { memory: TINY, force: false, ..Options::default() };
     let pruner = Pruner::new(gpu);
     let done = AtomicBool::new(false);
     std::thread::scope(|threads| {

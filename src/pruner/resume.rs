@@ -1,0 +1,68 @@
+//! What a run from file to file has done is kept in its output, for another run or another try to go on from.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{Plan, Rule, RuleReport};
+use crate::checkpoint::{self, CheckpointProblem, Output, TensorInfo};
+use crate::scheduler::{self, Done, Log, Past};
+use crate::{Error, Result};
+
+/// What a run does: its rule, and what the rule means for each tensor.
+pub(super) fn work(rule: &Rule, plan: &Plan, tensors: &[TensorInfo]) -> Value {
+    let mut text = String::new();
+    for (planned, tensor) in plan.tensors.iter().zip(tensors) {
+        text.push_str(&format!("{:?} {:?} {:?}\n", tensor.name, planned.dtype, planned.target));
+    }
+    json!({ "rule": RuleReport::from(rule), "selection": checkpoint::digest(text.as_bytes()) })
+}
+
+/// What is done so far.
+pub(super) struct Progress<'a> {
+    output: &'a Output,
+    past: Mutex<Past>,
+}
+
+impl<'a> Progress<'a> {
+    /// Begins with what an earlier run has left in the output.
+    pub fn new(output: &'a Output, left: &checkpoint::Past) -> Self {
+        // A piece that cannot be read is done again.
+        let done = left.done.iter().filter_map(|value| serde_json::from_value(value.clone()).ok());
+        let counted = left.counts.as_deref().and_then(checkpoint::counts).map(<[u8]>::to_vec);
+        Self { output, past: Mutex::new(Past { done: done.collect(), counted }) }
+    }
+
+    /// All that is done by now.
+    pub fn past(&self) -> Past {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// After the last try: what is done lasts, if another run can go on from it.
+    pub fn keep(&self, error: &Error) {
+        let in_vain = match error {
+            Error::Gpu { doing, .. } => *doing == scheduler::CHECKING,
+            Error::Checkpoint { problem, .. } => matches!(problem, CheckpointProblem::Replaced),
+            _ => false,
+        };
+        if in_vain {
+            self.output.discard();
+        } else {
+            // What does not last is done again.
+            let _ = self.output.settle();
+        }
+    }
+}
+
+impl Log for Progress<'_> {
+    fn done(&self, done: &Done) -> Result<()> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).done.push(done.clone());
+        self.output.note(json!(done));
+        Ok(())
+    }
+
+    fn counted(&self, counted: &[u8]) -> Result<()> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).counted = Some(counted.to_vec());
+        self.output.keep_counts(counted)
+    }
+}

@@ -1,0 +1,60 @@
+//! The tool, killed outright at random moments.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::*;
+
+/// So often; `LOPPER_TEST_KILLS` says otherwise.
+const KILLS: u64 = 8;
+
+fn command(setup: &Setup, scope: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lopper"));
+    command.args(["prune", "--sparsity", "0.5", "--memory", "128KiB", "--quiet", "--resume", "--scope", scope]);
+    if let Ok(adapter) = std::env::var("LOPPER_ADAPTER") {
+        command.args(["--adapter", &adapter]);
+    }
+    command.arg(&setup.input).arg("-o").arg(&setup.output).stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_is_resumed_to_the_same_bytes() {
+    let kills = std::env::var("LOPPER_TEST_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let setup = Setup::new();
+    let mut random = common::Random::new(kills);
+    let (mut killed, mut resumed) = (0, 0);
+    for scope in ["tensor", "row", "global"] {
+        let start = std::time::Instant::now();
+        assert!(command(&setup, scope).status().unwrap().success());
+        let whole = setup.take_output();
+        // Only where the kills fall depends on the time.
+        let takes = start.elapsed();
+        for _ in 0..kills.div_ceil(3) {
+            loop {
+                let mut run = command(&setup, scope).spawn().unwrap();
+                std::thread::sleep(Duration::from_secs_f64(takes.as_secs_f64() * random.unit()));
+                let ended = run.try_wait().unwrap();
+                run.kill().unwrap();
+                run.wait().unwrap();
+                if ended.is_some() || random.unit() < 0.5 {
+                    break;
+                }
+                killed += 1;
+            }
+            resumed += u64::from(left(&setup.output).is_some());
+            if !setup.output.join("config.json").exists() || left(&setup.output).is_some() {
+                assert!(command(&setup, scope).status().unwrap().success());
+            }
+            // An empty folder of a run that was killed before it had written its first line.
+            for entry in fs::read_dir(&setup.output).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    assert!(!entry.join("journal").exists());
+                    fs::remove_dir_all(entry).unwrap();
+                }
+            }
+            assert!(setup.take_output() == whole, "{scope}");
+        }
+    }
+    eprintln!("{killed} kills, {resumed} runs gone on from");
+}
