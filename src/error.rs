@@ -125,6 +125,15 @@ pub enum Error {
         message: String,
     },
 
+    /// The GPU ran out of memory. A run from file to file has tried with less by then.
+    #[error("the GPU ran out of memory while {doing}: {message}")]
+    GpuMemory {
+        /// What was being done.
+        doing: &'static str,
+        /// What wgpu said.
+        message: String,
+    },
+
     /// The memory budget is too small for even one chunk per slot.
     #[error("a memory budget of {have} bytes is too small: at least {need} bytes are needed")]
     Memory {

@@ -2,6 +2,11 @@
 //! report, or says why it cannot.
 
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "resume/disk.rs"]
+mod disk;
+#[path = "resume/faults.rs"]
+mod faults;
 #[cfg(unix)]
 #[path = "resume/kills.rs"]
 mod kills;
@@ -26,7 +31,8 @@ const MEMORIES: [u64; 3] = [128 << 10, 400 << 10, 16 << 20];
 /// weights and without dimensions among it.
 fn write_shards(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
-    let shards: [&[(&str, Dtype, FileDtype, &[usize], Fill)]; 3] = [
+    type Tensor<'a> = (&'a str, Dtype, FileDtype, &'a [usize], Fill);
+    let shards: [&[Tensor<'_>]; 3] = [
         &[
             ("a.weight", Dtype::F32, FileDtype::F32, &[70, 500], Fill::Normal),
             ("b.weight", Dtype::BF16, FileDtype::BF16, &[33, 1000], Fill::Coarse),

@@ -56,6 +56,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
                 }
                 (report, _) => report?,
             };
+            report.retries.iter().for_each(|retry| text::tell(&format!("note: {}", text::printable(retry))));
             let shown = outcome(&report);
             (report, shown)
         }

@@ -14,10 +14,12 @@ pub use kernel::{Binding, Dispatch, Kernel, KernelSpec, Record};
 pub use tuning::Tuning;
 pub(crate) use watch::{PATIENCE, watch};
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use wgpu::util::DeviceExt;
 
+use crate::fault::Faults;
 use crate::{Error, Result};
 
 /// The limits that lopper's kernels need, as `(wgpu's name, value)`: within wgpu's defaults, and far below what GPUs have. Bindings
@@ -94,6 +96,10 @@ pub struct Gpu {
     kind: wgpu::DeviceType,
     /// The first error that no scope caught, and the reason why the device was lost. Stays empty on a caller's device.
     failure: Arc<OnceLock<String>>,
+    /// Where the device came from, if lopper opened it.
+    adapter: Option<wgpu::Adapter>,
+    lost: Arc<AtomicBool>,
+    faults: Option<Faults>,
 }
 
 impl Gpu {
@@ -147,7 +153,29 @@ impl Gpu {
         check_limits(&adapter.name, &device.limits())?;
         let kind = adapter.device_type;
         let info = AdapterInfo::new(None, adapter, &device.limits(), device.features());
-        Ok(Self { device, queue, info, kind, failure: Arc::default() })
+        let (failure, lost) = (Arc::default(), Arc::default());
+        Ok(Self { device, queue, info, kind, failure, adapter: None, lost, faults: None })
+    }
+
+    /// The same, which fails on purpose.
+    #[doc(hidden)]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults: Some(faults), ..self }
+    }
+
+    /// A new device in place of one that is lost; none if it is not, or is the caller's.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] if there is none to be had.
+    pub(crate) fn reopen(&self) -> Option<Result<Self>> {
+        // A loss is told when the device is polled.
+        let _ = self.poll(wgpu::PollType::Poll);
+        let adapter = self.adapter.clone().filter(|_| self.lost.load(Ordering::Relaxed))?;
+        let features = self.device.features();
+        // wgpu knows at once, but for the web.
+        let opened = watch::ready(Self::request(adapter, self.info.clone(), features));
+        let none = || Err(Error::Adapter(format!("cannot open {} again", self.info.name)));
+        Some(opened.unwrap_or_else(none).map(|gpu| Self { faults: self.faults.clone(), ..gpu }))
     }
 
     async fn request(adapter: wgpu::Adapter, info: AdapterInfo, required_features: wgpu::Features) -> Result<Self> {
@@ -162,15 +190,18 @@ impl Gpu {
             .await
             .map_err(|e| Error::Adapter(format!("cannot open {}: {e}", info.name)))?;
         let failure = Arc::new(OnceLock::new());
-        let (errors, losses) = (failure.clone(), failure.clone());
+        let lost = Arc::new(AtomicBool::new(false));
+        let (errors, losses, is_lost) = (failure.clone(), failure.clone(), lost.clone());
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| drop(errors.set(error.to_string()))));
         device.set_device_lost_callback(move |reason, message| {
+            is_lost.store(true, Ordering::Relaxed);
             // `Destroyed` is how a device ends that is dropped.
             if reason != wgpu::DeviceLostReason::Destroyed {
                 drop(losses.set(format!("the device was lost: {message}")));
             }
         });
-        Ok(Self { device, queue, info, kind: adapter.get_info().device_type, failure })
+        let kind = adapter.get_info().device_type;
+        Ok(Self { device, queue, info, kind, failure, adapter: Some(adapter), lost, faults: None })
     }
 
     /// The device.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Gpu;
+use crate::fault::{Fault, Point};
 use crate::{Error, Result};
 
 /// How long the GPU may take over one submission before the run is given up.
@@ -21,7 +22,15 @@ impl Gpu {
     /// # Errors
     /// [`Error::Gpu`] if the device reported one, for it is why `work` failed, if it did; else the error of `work`.
     pub(crate) fn watch<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        watch(self.device(), doing, work)
+        watch(self.device(), doing, || {
+            match self.faults.as_ref().and_then(|faults| faults.at(Point::Gpu(doing))) {
+                Some(Fault::OutOfMemory) => return Err(Error::GpuMemory { doing, message: "a test says so".into() }),
+                Some(Fault::Rejected(message)) => return Err(Error::Gpu { doing, message: message.into() }),
+                Some(Fault::Lost) => self.device().destroy(),
+                _ => {}
+            }
+            work()
+        })
     }
 
     /// Records and submits one command buffer, watched.
@@ -40,12 +49,17 @@ impl Gpu {
     /// Polls, or waits for a submission. The caller's own callbacks may run in here.
     pub(crate) fn poll(&self, what: wgpu::PollType) -> Result<()> {
         self.check()?;
-        let failed = |message| Error::Gpu { doing: "waiting for the GPU", message };
+        let doing = "waiting for the GPU";
+        let failed = |message| Error::Gpu { doing, message };
+        let hangs = || failed("it did not finish within minutes; the driver hangs, or another program holds it".into());
+        match self.faults.as_ref().and_then(|faults| faults.at(Point::Gpu(doing))) {
+            Some(Fault::Hangs) => return Err(hangs()),
+            Some(Fault::Lost) => self.device().destroy(),
+            _ => {}
+        }
         match unless_lost(|| self.device().poll(what)).map_err(failed)? {
             Ok(_) => Ok(()),
-            Err(wgpu::PollError::Timeout) => {
-                Err(failed("it did not finish within minutes; the driver hangs, or another program holds it".into()))
-            }
+            Err(wgpu::PollError::Timeout) => Err(hangs()),
             Err(error) => Err(failed(error.to_string())),
         }
     }
@@ -85,17 +99,18 @@ pub(crate) fn watch<T>(device: &wgpu::Device, doing: &'static str, work: impl Fn
     let scopes = [Validation, OutOfMemory, Internal].map(|filter| device.push_error_scope(filter));
     let done = unless_lost(work);
     // All must be popped, the last one first.
-    let errors = scopes.into_iter().rev().filter_map(|scope| ready(scope.pop()));
+    let errors = scopes.into_iter().rev().filter_map(|scope| ready(scope.pop()).flatten());
     match errors.fold(None, |first, error| first.or(Some(error))) {
+        Some(error @ wgpu::Error::OutOfMemory { .. }) => Err(Error::GpuMemory { doing, message: error.to_string() }),
         Some(error) => Err(Error::Gpu { doing, message: error.to_string() }),
         None => done.unwrap_or_else(|message| Err(Error::Gpu { doing, message })),
     }
 }
 
-/// What a scope caught. wgpu knows at once.
-fn ready(error: impl Future<Output = Option<wgpu::Error>>) -> Option<wgpu::Error> {
-    match pin!(error).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(error) => error,
+/// What wgpu knows at once.
+pub(super) fn ready<T>(known: impl Future<Output = T>) -> Option<T> {
+    match pin!(known).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(known) => Some(known),
         Poll::Pending => None,
     }
 }

@@ -83,6 +83,7 @@ impl Plan {
             seconds: Seconds::default(),
             bytes_read: 0,
             bytes_written: 0,
+            retries: Vec::new(),
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Report {
     pub bytes_read: u64,
     /// Bytes written to the output.
     pub bytes_written: u64,
+    /// Failures of the GPU after which the run went on, and how.
+    pub retries: Vec<String>,
 }
 
 /// The rule, as the report spells it.

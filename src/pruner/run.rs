@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ends::{Ends, Sink, Source};
-use super::work::{Kept, Work};
+use super::work::{Kept, OnBytes, Work};
 use super::{Plan, Report, Rule, resume};
 use crate::checkpoint::{Checkpoint, Earlier, Output, Resumable, TensorInfo, Unfinished, check_list};
+use crate::fault::{Faults, Point};
 use crate::gpu::Gpu;
-use crate::{BoxError, Result};
+use crate::scheduler::Budget;
+use crate::{BoxError, Error, Result};
 
 /// How to run, as far as it does not change the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +43,19 @@ pub type Progress<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + Sync + 'a;
 pub struct Pruner {
     gpu: Gpu,
     unfinished: Unfinished,
+    faults: Option<Faults>,
 }
 
 impl Pruner {
     /// A pruner on this GPU.
     pub fn new(gpu: Gpu) -> Self {
-        Self { gpu, unfinished: Unfinished::default() }
+        Self { gpu, unfinished: Unfinished::default(), faults: None }
+    }
+
+    /// The same, whose files fail on purpose.
+    #[doc(hidden)]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults: Some(faults), ..self }
     }
 
     /// What runs of this pruner and its clones have made and not finished, for a program that has to end before they
@@ -61,6 +70,9 @@ impl Pruner {
     /// is worth anything: [`Options::earlier`] says whether the next run goes on from there. It does so with the same
     /// rule on the same input only; adapter and memory may be others. What is done again is at most about as much as
     /// [`Options::memory`] holds. [`Unfinished::kept`] says where that folder is.
+    ///
+    /// Where the GPU runs out of memory, the run goes on with half of it; where a device that lopper opened is lost, it
+    /// goes on with a new one. [`Report::retries`] says so.
     ///
     /// # Errors
     /// Whatever is wrong with input, rule, output, memory or GPU. Nothing is left under a final name then, and the
@@ -79,21 +91,37 @@ impl Pruner {
         let resumable = Resumable { earlier: options.earlier, work: resume::work(rule, &plan, input.tensors()) };
         let (output, left) = Output::begin(&input, output, options.force, Some(resumable), &self.unfinished)?;
         let kept = resume::Progress::new(&output, &left);
-        let ends = Ends { tensors: input.tensors(), source: &input, sink: &Shards(&output) };
-        let (gpu, bytes) = (&self.gpu, input.total_bytes());
-        let work = Work { gpu, ends, plan: &plan, rule, memory: options.memory, progress, bytes };
+        let shards = Shards { input: &input, output: &output, faults: self.faults.as_ref() };
+        let ends = Ends { tensors: input.tensors(), source: &shards, sink: &shards };
+        let (mut gpu, mut memory, bytes) = (self.gpu.clone(), options.memory, input.total_bytes());
+        let mut retries = Vec::new();
         let ended = AtomicBool::new(false);
         let report = std::thread::scope(|scope| {
             let end = End(&ended);
             let syncing = scope.spawn(|| sync_ahead(&output, UNSYNCED.min(options.memory / 2), &ended));
             let begin_with = |tensor, bytes| output.begin_with(tensor, bytes);
-            let done = Kept { past: kept.past(), log: Some(&kept), begin_with: Some(&begin_with) };
-            let report = work.run(&|pruned, on_bytes| output.try_copy_rest(pruned, on_bytes), &done);
+            let copy_rest = |pruned: &dyn Fn(usize) -> bool, on_bytes: &OnBytes<'_>| shards.copy_rest(pruned, on_bytes);
+            let report = loop {
+                let done = Kept { past: kept.past(), log: Some(&kept), begin_with: Some(&begin_with) };
+                let work = Work { gpu: &gpu, ends, plan: &plan, rule, memory, progress, bytes };
+                let error = match work.run(&copy_rest, &done) {
+                    Err(error) if retries.len() < RETRIES => error,
+                    report => break report,
+                };
+                match again(&error, &gpu, memory) {
+                    Some((other, less, how)) => {
+                        (gpu, memory) = (other, less);
+                        retries.push(format!("{error}: went on {how}"));
+                    }
+                    None => break Err(error),
+                }
+            };
             drop(end);
             let synced = syncing.join().expect("syncing does not panic");
             report.and_then(|report| synced.map(|()| report))
         });
         let report = report.inspect_err(|error| kept.keep(error))?;
+        let report = Report { retries, ..report };
         committed(report, start, || Ok(output.commit()?.bytes))
     }
 
@@ -141,12 +169,55 @@ fn committed(mut report: Report, start: Instant, commit: impl FnOnce() -> Result
     Ok(report)
 }
 
-/// The shards of an output, for what is pruned.
-struct Shards<'a>(&'a Output);
+/// How often a run goes on after a failure of the GPU.
+const RETRIES: usize = 8;
+
+/// How to go on after a failure, if there is a way: on which device, with how much memory, and in words.
+fn again(error: &Error, gpu: &Gpu, memory: u64) -> Option<(Gpu, u64, String)> {
+    match error {
+        Error::GpuMemory { .. } => {
+            let less = memory / 2;
+            Budget::new(less, gpu.maps_storage(), gpu.max_binding()).ok()?;
+            Some((gpu.clone(), less, format!("with half the memory, {less} bytes")))
+        }
+        // Where there is no other device, what failed first is what there is to say.
+        Error::Gpu { .. } => gpu.reopen()?.ok().map(|gpu| (gpu, memory, "on a new device".into())),
+        _ => None,
+    }
+}
+
+/// The shards of input and output.
+struct Shards<'a> {
+    input: &'a Checkpoint,
+    output: &'a Output,
+    faults: Option<&'a Faults>,
+}
+
+impl Shards<'_> {
+    fn copy_rest(&self, pruned: &dyn Fn(usize) -> bool, on_bytes: &OnBytes<'_>) -> Result<()> {
+        self.output.try_copy_rest(pruned, &|bytes| {
+            self.fail(Point::Copy, "copy")?;
+            on_bytes(bytes)
+        })
+    }
+
+    fn fail(&self, point: Point, action: &'static str) -> Result<()> {
+        let path = self.input.shards().first().map_or(Path::new(""), |shard| shard.path());
+        self.faults.map_or(Ok(()), |faults| faults.on_file(point, action, path))
+    }
+}
+
+impl Source for Shards<'_> {
+    fn read(&self, tensor: usize, offset: u64, buf: &mut [u8]) -> Result<(), BoxError> {
+        self.fail(Point::Read, "read")?;
+        Ok(self.input.read_at(tensor, offset, buf)?)
+    }
+}
 
 impl Sink for Shards<'_> {
     fn write(&self, tensor: usize, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
-        Ok(self.0.write_at(tensor, offset, bytes)?)
+        self.fail(Point::Write, "write")?;
+        Ok(self.output.write_at(tensor, offset, bytes)?)
     }
 }
 

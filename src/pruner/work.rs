@@ -167,6 +167,7 @@ impl Work<'_> {
             seconds: Seconds { read: times.read, gpu: times.wait, write: times.write, copy, ..Seconds::default() },
             bytes_read,
             bytes_written: 0,
+            retries: Vec::new(),
         })
     }
 
