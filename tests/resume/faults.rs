@@ -27,8 +27,7 @@ fn places(setup: &Setup, rule: &Rule) -> HashMap<String, (Point, usize)> {
         None
     });
     prune(setup, rule, open(), Earlier::Refuse, &faults).unwrap();
-    let seen = seen.lock().unwrap().clone();
-    seen
+    seen.lock().unwrap().clone()
 }
 
 /// Faults that happen once, the `at`-th time that a run comes by `place`.
