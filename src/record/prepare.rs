@@ -78,7 +78,7 @@ impl Lopper {
         Ok(Pruning {
             device: self.device().clone(),
             dispatches: prepare.dispatches,
-            scope: descriptor.scope,
+            counters: descriptor.scope == Scope::Row && !is_threshold(descriptor),
             apply: descriptor.apply,
             units: units.into(),
             found,
@@ -120,11 +120,15 @@ impl Lopper {
 fn units(descriptor: &PruneDescriptor<'_>) -> Vec<Unit> {
     let unit = |matrices: Range<usize>| {
         let views = &descriptor.matrices[matrices.clone()];
+/// Weights do not compete for a threshold, whatever the scope.
+fn is_threshold(descriptor: &PruneDescriptor<'_>) -> bool {
+    matches!(descriptor.amount, Amount::Fixed(Target::Threshold(_)))
+}
+
         Unit { matrices, weights: views.iter().map(MatrixView::weights).sum(), dtype: views[0].dtype }
     };
     let n = descriptor.matrices.len();
-    let threshold = matches!(descriptor.amount, Amount::Fixed(Target::Threshold(_)));
-    if descriptor.scope == Scope::Global && !threshold && n > 0 {
+    if descriptor.scope == Scope::Global && !is_threshold(descriptor) && n > 0 {
         return vec![unit(0..n)];
     }
     (0..n).map(|i| unit(i..i + 1)).collect()
