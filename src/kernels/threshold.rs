@@ -84,7 +84,7 @@ pub fn window_words(window: Window) -> [u32; 4] {
 /// missed it: that one, and as many as halve the remaining keys down to one, `capacity` at a time.
 pub fn rounds(dtype: Dtype, capacity: u32) -> u32 {
     let key_bits = 8 * dtype.size() as u32 - 1;
-    1 + key_bits.div_ceil(capacity.ilog2())
+    1 + key_bits.div_ceil(capacity.max(2).ilog2())
 }
 
 /// What a threshold is to find.

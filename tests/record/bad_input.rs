@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lopper::gpu::Tuning;
 use lopper::kernels::{MatrixView, Part};
 use lopper::record::{Amount, Arena, Masks, PruneDescriptor};
 use lopper::{Dtype, Error, Lopper, Scope, Target, wgpu};
@@ -88,14 +89,13 @@ fn masks_and_scratch_that_do_not_fit() {
     given(&[part, Part { offset: 256, size: 124, ..part }], &["mask 1: 124 bytes, 128 are needed"]);
     given(&[part, Part { offset: 4096, ..part }], &["128 bytes from byte 4096 on, of a buffer of 4096"]);
     given(&[part, Part { buffer: &weights, offset: 256, size: 128 }], &["lies in a buffer of weights"]);
+    let in_scratch = [part, Part { offset: 256, ..part }];
+    let shared = PruneDescriptor { scratch: Some(&masks), masks: Masks::Given(&in_scratch), ..base };
+    refused(&shared, &["mask 0: it lies in the scratch buffer"]);
     refused(&PruneDescriptor { scratch: Some(&masks), ..base }, &["scratch: 4096 bytes"]);
     refused(&PruneDescriptor { scratch: Some(&weights), ..base }, &["lies in a buffer of weights"]);
 }
 
-#[test]
-fn matrices_that_overlap_or_differ() {
-    let weights = poisoned(65_536);
-    let view = |offset, dtype, rows, cols, stride| MatrixView {
 #[test]
 fn buffers_that_are_larger_than_what_is_bound_of_them() {
     let lopper = Lopper::new(gpu().device()).unwrap();
@@ -166,6 +166,10 @@ fn stages_refuse_parts_that_are_too_small() {
     assert!(to.is_empty());
 }
 
+#[test]
+fn matrices_that_overlap_or_differ() {
+    let weights = poisoned(65_536);
+    let view = |offset, dtype, rows, cols, stride| MatrixView {
         stride,
         ..MatrixView::dense(&weights, offset, dtype, rows, cols)
     };
