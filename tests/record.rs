@@ -106,15 +106,23 @@ fn rows_and_thresholds_and_counts_are_those_of_the_twins() {
             let before = read(&weights);
             let views = [case.view(&weights)];
             let key = case.dtype.key_at_most(0.02);
-            // Twice: a fixed window must serve again.
-            for _ in 0..2 {
+            // Twice: a fixed window must serve again. The scope makes no difference.
+            let found = [Scope::Tensor, Scope::Row, Scope::Global, Scope::Global].map(|scope| {
                 gpu().queue().write_buffer(&weights, 0, &before);
-                prune(&lopper, &PruneDescriptor::new(&views, Target::Threshold(0.02)));
-            }
+                let descriptor = PruneDescriptor { scope, ..PruneDescriptor::new(&views, Target::Threshold(0.02)) };
+                prune(&lopper, &descriptor)
+            });
             let ties = case.matrix().keys().filter(|&other| other == key).count() as u64;
             let mut cut = Cut { key, ties, go: ties, zeros: 0 };
             let mask = reference::mask(case.matrix(), &mut cut);
             assert!(read(&weights) == masked(&case, &before, &mask), "{} threshold", case.name());
+            let gone = case.matrix().keys().filter(|&other| other <= key).count() as u64;
+            let zeros_before = case.matrix().keys().filter(|&other| other == 0).count() as u64;
+            for unit in found.iter().map(|stats| &stats.units[0]) {
+                assert_eq!((unit.zeros_before, unit.zeros), (zeros_before, gone), "{} threshold", case.name());
+                assert_eq!(unit.cut, (gone > 0).then(|| case.dtype.magnitude(key)), "{} threshold", case.name());
+                assert_eq!((unit.ties, unit.ties_pruned), (Some(ties), Some(ties)), "{} threshold", case.name());
+            }
         }
     }
 }

@@ -1,15 +1,18 @@
 //! The kernels' knobs, per class of adapter, as measured (see `benches/README.md`).
 
-/// Knobs. Results do not depend on them, only the time does.
+use crate::{Error, Result};
+
+/// Knobs. Results do not depend on them, only the time does. Numbers outside of what is said here are refused by
+/// [`Lopper::prepare`](crate::Lopper::prepare); single stages do not look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Threads per workgroup of kernels that stream over weights; at most 256.
+    /// Threads per workgroup of kernels that stream over weights: 1 to 256.
     pub workgroup: u32,
     /// Threads per row of the row kernel: a power of two, at most 128.
     pub row_workgroup: u32,
     /// Workgroups among which a matrix is shared out, in contiguous spans.
     pub workgroups: u32,
-    /// Bins of a histogram in all copies: a power of two.
+    /// Bins of a histogram in all copies: a power of two, at least 2.
     pub capacity: u32,
     /// Largest number of weights sampled to place a histogram's window.
     pub sample: u32,
@@ -25,6 +28,25 @@ impl Tuning {
     /// against a pass, and every weight outside the window saves an atomic.
     pub const CPU: Tuning =
         Tuning { workgroup: 8, row_workgroup: 8, workgroups: 1024, capacity: 1 << 20, sample: 1 << 15 };
+
+    /// Whether kernels can do with them.
+    ///
+    /// # Errors
+    /// [`Error::Rule`] with the knob and its value.
+    pub(crate) fn check(self) -> Result<()> {
+        let Self { workgroup, row_workgroup, capacity, .. } = self;
+        let bad = |problem: String| Err(Error::Rule(format!("tuning: {problem}")));
+        if !(1..=256).contains(&workgroup) {
+            return bad(format!("workgroup is {workgroup}, 1 to 256 threads will do"));
+        }
+        if !row_workgroup.is_power_of_two() || row_workgroup > 128 {
+            return bad(format!("row_workgroup is {row_workgroup}, a power of two up to 128 is needed"));
+        }
+        if !capacity.is_power_of_two() || capacity < 2 {
+            return bad(format!("capacity is {capacity}, a power of two of at least 2 is needed"));
+        }
+        Ok(())
+    }
 
     /// The knobs for a class of adapter.
     pub fn for_kind(kind: wgpu::DeviceType) -> Self {

@@ -35,7 +35,8 @@ pub const fn counts_bytes(capacity: u32) -> u64 {
 
 impl Kernels {
     /// Records: adds the keys of a view to `counts` ([`counts_bytes`]), as `window` ([`super::WINDOW_BYTES`]) says;
-    /// nothing where the window says that the cut is known. At most 2³² − 1 weights between two clears.
+    /// nothing where the window says that the cut is known. The counts are zero at first; [`Kernels::threshold`] clears
+    /// them. At most 2³² − 1 weights between two clears.
     ///
     /// # Errors
     /// [`crate::Error::View`] where the view is out of bounds.
@@ -70,7 +71,10 @@ pub(crate) fn counted_bytes(window: Window) -> u64 {
     4 * (2 * u64::from(COUNT_HEADS) + u64::from(pitch) * u64::from(copies))
 }
 
-/// Sums the copies in a counts buffer that was read back.
+/// Sums the copies in a counts buffer that was read back; `weights` are those that were counted.
+///
+/// # Panics
+/// If `words` are fewer than a histogram of this window uses; [`counts_bytes`] are always enough.
 pub fn read_counts(words: &[u32], window: Window, weights: u64) -> Counts {
     let (heads, bins) = words.split_at(2 * COUNT_HEADS as usize);
     let sum = |at: usize| heads.iter().skip(at).step_by(2).map(|&n| u64::from(n)).sum();

@@ -1,6 +1,6 @@
 //! weights, cut ─ mask ─► bits. Twin, together with settle: [`crate::reference::mask`].
 
-use super::{Kernels, MatrixView, Part};
+use super::{CUT_BYTES, Kernels, MatrixView, Part};
 use crate::Result;
 use crate::gpu::{Binding, KernelSpec, Record};
 
@@ -22,7 +22,7 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     ],
 };
 
-/// Bytes of the mask of a view.
+/// Bytes of the mask of a view: one bit per weight, 1 = kept, lowest bit first, every row starting a new word.
 pub fn mask_bytes(view: &MatrixView<'_>) -> u64 {
     4 * view.mask_words()
 }
@@ -40,7 +40,8 @@ pub(super) fn check_outputs(view: &MatrixView<'_>, mask: Part<'_>, tiles: Option
 }
 
 impl Kernels {
-    /// Records: the mask of a view, with ties as guessed; [`Kernels::settle`] must follow. `tiles` must be zero before.
+    /// Records: the mask of a view, with ties as guessed; [`Kernels::settle`] must follow. `cut` ([`CUT_BYTES`]) is what
+    /// [`Kernels::threshold`] found. `tiles` ([`tiles_bytes`]) must be zero before.
     ///
     /// # Errors
     /// [`crate::Error::View`] where the view is out of bounds, or a buffer is too small for it.
@@ -54,6 +55,7 @@ impl Kernels {
     ) -> Result<()> {
         let (cut, mask, tiles) = (cut.into(), mask.into(), tiles.into());
         check_outputs(view, mask, Some(tiles))?;
+        cut.check("cut", CUT_BYTES)?;
         let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
         let [cut, mask, tiles] = [cut, mask, tiles].map(Part::binding);
         let view_words = uniform.as_entire_buffer_binding();

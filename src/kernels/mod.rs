@@ -1,13 +1,51 @@
 //! The kernels, one module per shader, recording into the caller's compute pass.
 //!
 //! Nothing here submits, waits or reads back. [`Kernels`] builds pipelines when they are first used and keeps them; it
-//! can be shared between threads. Weights are seen through a [`MatrixView`], checked before anything is recorded.
+//! can be shared between threads. Weights are seen through a [`MatrixView`]; bounds, alignment and usage of it and of
+//! every [`Part`] are checked before anything is recorded.
 //!
 //! ```text
 //! weights ─ bracket ─► window ─ histogram ─► counts ─ threshold ─► cut ─ mask, settle ─► bits ─ apply ─► weights
 //!            (score: keys, for callers that rank themselves)         row: cut and mask of each row by itself
 //! sparsity ─ quota ─► how many go                                 count: what is not zero, what is kept
 //! ```
+//!
+//! Half of a matrix, stage by stage; buffers that wgpu has just made are zero, as `counts` and `tiles` must be:
+//!
+//! ```no_run
+//! use lopper::kernels::{Kernels, MatrixView, Part, ThresholdRule, rounds, window_words};
+//! use lopper::reference::{Quota, Window};
+//! use lopper::{Dtype, quota, wgpu};
+//!
+//! /// The parts are of `WINDOW_BYTES`, `counts_bytes(capacity)`, `CUT_BYTES`, `mask_bytes(view)`, `tiles_bytes(view)` and
+//! /// `BOUNDARY_BYTES`, each in a buffer of its own.
+//! fn half(
+//!     kernels: &Kernels,
+//!     queue: &wgpu::Queue,
+//!     pass: &mut wgpu::ComputePass<'_>,
+//!     view: &MatrixView<'_>,
+//!     [window, counts, cut, mask, tiles, boundary]: [Part<'_>; 6],
+//! ) -> lopper::Result<()> {
+//!     let (dtype, capacity) = (view.dtype, kernels.tuning().capacity);
+//!     // Look among all keys; `sample` and `place` find a narrower window. Written before each run.
+//!     let everything = window_words(Window::over(0, dtype.max_key() + 1, capacity));
+//!     queue.write_buffer(window.buffer, window.offset, bytemuck::cast_slice(&everything));
+//!     let k = Quota::Count(quota(0.5, view.weights()));
+//!     let rule = ThresholdRule { dtype, weights: view.weights() as u32, quota: k };
+//!     for _ in 0..rounds(dtype, capacity) {
+//!         kernels.histogram(pass, view, window, counts)?;
+//!         kernels.threshold(pass, rule, window, counts, cut)?;
+//!     }
+//!     kernels.mask(pass, view, cut, mask, tiles)?;
+//!     kernels.settle(pass, view, cut, mask, tiles, boundary)?;
+//!     kernels.apply(pass, view, mask)
+//! }
+//! ```
+//!
+//! Left to wgpu, whose error goes to the device's handler: parts and views of more than
+//! `max_storage_buffer_binding_size`, buffers that are destroyed or of another device, and a buffer that one stage both
+//! reads weights from and writes to, since wgpu tracks whole buffers. [`Lopper::prepare`](crate::Lopper::prepare) reports
+//! all of these itself.
 
 mod apply;
 mod bracket;
@@ -108,7 +146,8 @@ struct Cache {
 const UNIFORMS_KEPT: usize = 512;
 
 impl Kernels {
-    /// Kernels for a device, with the knobs of its class of adapter.
+    /// Kernels for a device that passes [`crate::gpu::check_limits`], with the knobs for its class of adapter
+    /// ([`Tuning::for_kind`]). [`Lopper::kernels`](crate::Lopper::kernels) are checked and tuned already.
     pub fn new(device: &wgpu::Device, tuning: Tuning) -> Self {
         Self { device: device.clone(), tuning, pipeline_cache: None, cache: Arc::default() }
     }

@@ -13,7 +13,8 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     bindings: &[(0, Binding::Uniform), (1, Binding::Read), (2, Binding::ReadWrite)],
 };
 
-/// Bytes of the buffer that `quota` writes and other kernels take their parameters from; usage `STORAGE | UNIFORM`.
+/// Bytes of the buffer that [`Kernels::quota`] writes; word 65 is how many weights go (word 128: in each row). Prunings
+/// that are prepared with a sparsity in a buffer take their parameters from one; single stages take theirs from the host.
 pub const ASKED_BYTES: u64 = 1024;
 
 #[repr(C)]

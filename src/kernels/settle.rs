@@ -1,6 +1,6 @@
 //! bits with ties as guessed ─ settle ─► bits. Twin, together with mask: [`crate::reference::mask`].
 
-use super::{Kernels, MatrixView, Part, mask};
+use super::{CUT_BYTES, Kernels, MatrixView, Part, mask};
 use crate::Result;
 use crate::gpu::{Binding, KernelSpec, Record};
 
@@ -31,7 +31,7 @@ const SETTLE: KernelSpec = KernelSpec { label: "settle", source: SOURCE, entry: 
 
 const SPLIT: KernelSpec = KernelSpec { label: "settle split", source: SOURCE, entry: "split", bindings: BINDINGS };
 
-/// Bytes of the buffer in which `find` leaves the boundary for `settle`.
+/// Bytes of the buffer that [`Kernels::settle`] takes for its own notes; its contents do not matter.
 pub const BOUNDARY_BYTES: u64 = 16;
 
 /// Workgroups that share the tiles between guess and truth, usually few.
@@ -39,7 +39,7 @@ const SETTLERS: u32 = 64;
 
 impl Kernels {
     /// Records, after [`Kernels::mask`] on the same view: puts the ties right, carries the rest of the quota over to the
-    /// next chunk, in `cut`, and leaves `tiles` zero.
+    /// next view, in `cut`, and leaves `tiles` zero. `boundary` takes [`BOUNDARY_BYTES`].
     ///
     /// # Errors
     /// [`crate::Error::View`] where the view is out of bounds, or a buffer is too small for it.
@@ -54,6 +54,8 @@ impl Kernels {
     ) -> Result<()> {
         let (cut, mask, tiles, boundary) = (cut.into(), mask.into(), tiles.into(), boundary.into());
         mask::check_outputs(view, mask, Some(tiles))?;
+        cut.check("cut", CUT_BYTES)?;
+        boundary.check("boundary", BOUNDARY_BYTES)?;
         let uniform = self.uniform(&view.words(0));
         let [cut, mask, tiles, boundary] = [cut, mask, tiles, boundary].map(Part::binding);
         let view_words = uniform.as_entire_buffer_binding();

@@ -84,7 +84,7 @@ pub fn window_words(window: Window) -> [u32; 4] {
 /// missed it: that one, and as many as halve the remaining keys down to one, `capacity` at a time.
 pub fn rounds(dtype: Dtype, capacity: u32) -> u32 {
     let key_bits = 8 * dtype.size() as u32 - 1;
-    1 + key_bits.div_ceil(capacity.ilog2())
+    1 + key_bits.div_ceil(capacity.max(2).ilog2())
 }
 
 /// What a threshold is to find.
@@ -92,7 +92,7 @@ pub fn rounds(dtype: Dtype, capacity: u32) -> u32 {
 pub struct ThresholdRule {
     /// Element type.
     pub dtype: Dtype,
-    /// Weights of the whole matrix, at most 2³² − 1.
+    /// Weights of all views that were counted together, at most 2³² − 1.
     pub weights: u32,
     /// How many of them go.
     pub quota: Quota,
@@ -100,7 +100,9 @@ pub struct ThresholdRule {
 
 impl Kernels {
     /// Records: one step from `counts` to the cut. Writes `cut` ([`CUT_BYTES`]) and marks `window` done when it is
-    /// found, else moves the window; clears the counts. Nothing happens once it is done: record it [`rounds`] times.
+    /// found, else moves the window; clears the counts. Nothing happens once it is done: record it [`rounds`] times. A
+    /// window that is done must be written anew before the next run; for [`Quota::UpTo`], one round does, the window is
+    /// one bin of one key, and it stays as it is.
     ///
     /// # Errors
     /// [`crate::Error::View`] where a buffer is too small.

@@ -7,15 +7,15 @@ use crate::{Dtype, Error, Result};
 /// the next.
 #[derive(Debug, Clone, Copy)]
 pub struct MatrixView<'a> {
-    /// The buffer; usage `STORAGE`.
+    /// The buffer; usage `STORAGE`, its size a multiple of 4.
     pub buffer: &'a wgpu::Buffer,
     /// Where row 0 starts, in bytes; a multiple of the element's size.
     pub offset: u64,
     /// Element type.
     pub dtype: Dtype,
-    /// Number of rows.
+    /// Number of rows; at least 1.
     pub rows: u32,
-    /// Weights per row.
+    /// Weights per row; at least 1.
     pub cols: u32,
     /// Elements from the start of one row to the start of the next; at least `cols`.
     pub stride: u32,
@@ -78,7 +78,7 @@ impl<'a> MatrixView<'a> {
         u64::from(self.rows) * u64::from(self.cols.div_ceil(32))
     }
 
-    /// Checks bounds, alignment and usage.
+    /// Checks bounds, alignment and usage. What the device binds is not asked: see [`crate::kernels`].
     ///
     /// # Errors
     /// [`Error::View`] with both numbers.

@@ -95,7 +95,7 @@ impl Arena {
             kept.used = true;
             return Ok(kept.pruning.clone());
         }
-        check(descriptor, &self.lopper.device().limits())?;
+        check(descriptor, &self.lopper)?;
         let need = self.lopper.scratch_size(descriptor);
         if descriptor.scratch.is_none() && self.scratch.as_ref().is_none_or(|scratch| scratch.size() < need) {
             // Prunings prepared before keep the smaller one.

@@ -2,11 +2,14 @@
 //! results depend on the order of threads.
 
 use super::descriptor::{Amount, Masks, PruneDescriptor};
+use super::lopper::Lopper;
 use crate::kernels::{MatrixView, Part, mask_bytes};
 use crate::{Dtype, Error, Result, Scope, Target};
 
 /// Checks a descriptor against a device's limits. Scratch is checked where its size is known.
-pub fn check(descriptor: &PruneDescriptor<'_>, limits: &wgpu::Limits) -> Result<()> {
+pub fn check(descriptor: &PruneDescriptor<'_>, lopper: &Lopper) -> Result<()> {
+    lopper.kernels().tuning().check()?;
+    let limits = lopper.device().limits();
     let matrices = descriptor.matrices;
     for (i, view) in matrices.iter().enumerate() {
         view.check().map_err(|error| at("matrix", i, error))?;
@@ -17,7 +20,7 @@ pub fn check(descriptor: &PruneDescriptor<'_>, limits: &wgpu::Limits) -> Result<
             return Err(Error::View { what: "matrix view", problem });
         }
         if view.weights() >= u64::from(u32::MAX) {
-            let problem = format!("matrix {i} has {} weights, fewer than 2^32 are counted", view.weights());
+            let problem = format!("matrix {i} has {} weights, at most 2^32 - 2 are counted", view.weights());
             return Err(Error::View { what: "matrix view", problem });
         }
     }
@@ -26,7 +29,7 @@ pub fn check(descriptor: &PruneDescriptor<'_>, limits: &wgpu::Limits) -> Result<
         one_type(matrices)?;
         let total: u64 = matrices.iter().map(MatrixView::weights).sum();
         if total >= u64::from(u32::MAX) {
-            let problem = format!("the set has {total} weights, fewer than 2^32 are counted together");
+            let problem = format!("the set has {total} weights, at most 2^32 - 2 are counted together");
             return Err(Error::View { what: "matrices", problem });
         }
     }
@@ -59,7 +62,7 @@ fn amount(descriptor: &PruneDescriptor<'_>) -> Result<()> {
             if !offset.is_multiple_of(4) || offset.checked_add(4).is_none_or(|end| end > buffer.size()) {
                 return bad(format!("an f32 at byte {offset} of a buffer of {} bytes", buffer.size()));
             }
-            Part::from(buffer).check("sparsity", 4)
+            Part { buffer, offset: offset - offset % 256, size: offset % 256 + 4 }.check("sparsity", 4)
         }
     }
 }
@@ -79,11 +82,11 @@ fn one_type(matrices: &[MatrixView<'_>]) -> Result<()> {
 /// Buffers that a dispatch writes must not be those it reads: wgpu tracks whole buffers.
 fn masks(descriptor: &PruneDescriptor<'_>) -> Result<()> {
     let weights = |buffer: &wgpu::Buffer| descriptor.matrices.iter().any(|view| view.buffer == buffer);
-    let shared = |what| Err(Error::View { what, problem: "it lies in a buffer of weights: take another".into() });
     if let Some(scratch) = descriptor.scratch
         && weights(scratch)
     {
-        return shared("scratch");
+        let problem = "it lies in a buffer of weights: take another".into();
+        return Err(Error::View { what: "scratch", problem });
     }
     let Masks::Given(masks) = descriptor.masks else { return Ok(()) };
     if masks.len() != descriptor.matrices.len() {
@@ -92,9 +95,13 @@ fn masks(descriptor: &PruneDescriptor<'_>) -> Result<()> {
     }
     for (i, (mask, view)) in masks.iter().zip(descriptor.matrices).enumerate() {
         mask.check("mask", mask_bytes(view)).map_err(|error| at("mask", i, error))?;
-        if weights(mask.buffer) || descriptor.scratch == Some(mask.buffer) {
-            return shared("mask");
-        }
+        let inside = match () {
+            () if weights(mask.buffer) => "a buffer of weights",
+            () if descriptor.scratch == Some(mask.buffer) => "the scratch buffer",
+            () => continue,
+        };
+        let problem = format!("mask {i}: it lies in {inside}: take another");
+        return Err(Error::View { what: "mask", problem });
     }
     let mut places: Vec<_> = masks
         .iter()

@@ -9,8 +9,9 @@ pub enum Amount<'a> {
     /// A number known now.
     Fixed(Target),
     /// A sparsity that lies in a buffer when the commands run: an `f32` from 0 to 1 at this byte offset, a multiple of
-    /// 4; the buffer's usage includes `STORAGE`. What lies outside is taken for the nearer end, NaN for 0. A training
-    /// loop changes it from step to step, and records the same pruning.
+    /// 4; the buffer's usage includes `STORAGE`. What lies outside is taken for the nearer end, NaN for 0. As many go as
+    /// with `Target::Sparsity` of the same number as `f64`: 0.1 as an `f32` is a little more than 0.1
+    /// ([`crate::reference::quota`]). A training loop changes it from step to step, and records the same pruning.
     SparsityIn {
         /// The buffer.
         buffer: &'a wgpu::Buffer,
@@ -25,16 +26,17 @@ impl From<Target> for Amount<'_> {
     }
 }
 
-/// Where masks go: one bit per weight, 1 = kept, 32 to a word, every row starting a new one
+/// Where masks go: one bit per weight, 1 = kept, 32 to a word, lowest bit first, every row starting a new one
 /// ([`crate::kernels::mask_bytes`]).
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Masks<'a> {
     /// Nowhere: they are only passed on from kernel to kernel.
     #[default]
     Scratch,
-    /// Into buffers that the pruning makes: [`crate::record::Pruning::masks`].
+    /// Into buffers that the pruning makes, usage `STORAGE | COPY_SRC | COPY_DST`: [`crate::record::Pruning::masks`].
     Own,
-    /// Into these, one for each matrix; usage `STORAGE`.
+    /// Into these, one for each matrix and of its [`crate::kernels::mask_bytes`] at least; usage `STORAGE`. They may
+    /// share a buffer that holds neither weights nor scratch.
     Given(&'a [Part<'a>]),
 }
 
@@ -53,13 +55,13 @@ pub enum Masks<'a> {
 pub struct PruneDescriptor<'a> {
     /// A name for the buffers that the pruning makes, as debuggers show it.
     pub label: Option<&'a str>,
-    /// The matrices, in the order in which ties go.
+    /// The matrices, in the order in which ties go. None is no error: then nothing is recorded.
     pub matrices: &'a [MatrixView<'a>],
     /// How much goes.
     pub amount: Amount<'a>,
     /// Which weights compete: those of a matrix, of a row, or of all matrices (which have one element type then).
     pub scope: Scope,
-    /// Whether zeros are written over the weights that go. If not, masks are all that comes out.
+    /// Whether zeros are written over the weights that go. If not, masks and stats are all that comes out.
     pub apply: bool,
     /// Where masks go.
     pub masks: Masks<'a>,

@@ -33,7 +33,7 @@ impl Lopper {
         Ok(Self { device: device.clone(), kernels })
     }
 
-    /// The same with other knobs; results do not depend on them.
+    /// The same with other knobs; results do not depend on them. [`Lopper::prepare`] refuses those that are out of range.
     pub fn with_tuning(self, tuning: Tuning) -> Self {
         Self { kernels: self.kernels.with_tuning(tuning), ..self }
     }
@@ -77,10 +77,10 @@ impl Lopper {
         scratch::Layout::new(self.kernels.tuning(), descriptor.matrices, masks)
     }
 
-    /// A scratch buffer of this size, to be shared by prunings.
+    /// A scratch buffer of this size in bytes, to be shared by prunings: the largest [`Lopper::scratch_size`] of theirs.
     ///
     /// # Errors
-    /// [`crate::Error::Gpu`] where memory runs out.
+    /// [`crate::Error::Gpu`] where memory runs out, or the device makes no buffer as large.
     pub fn scratch(&self, size: u64) -> Result<wgpu::Buffer> {
         let (label, usage) = (Some("lopper scratch"), wgpu::BufferUsages::STORAGE);
         let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };

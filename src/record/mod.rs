@@ -16,11 +16,12 @@
 //! - **Exact.** As many weights go as asked, ties lowest index first, as everywhere in lopper: the same bits as
 //!   [`crate::reference`] computes, on every adapter.
 //! - **Checked.** [`Lopper::prepare`] refuses what wgpu would refuse while recording: bounds, alignment, usages, overlaps,
-//!   limits, buffers of another device. It cannot know an encoder of another device, since wgpu does not tell; that one
-//!   is reported by `CommandEncoder::finish`.
+//!   limits, buffers of another device. It cannot know an encoder of another device, since wgpu does not tell, nor that
+//!   a buffer or the device is destroyed later: those wgpu reports to the caller's handler, at `CommandEncoder::finish`
+//!   and `Queue::submit`.
 //!
 //! What it refuses: a set of matrices of different element types under one cut (files can; see [`crate::pruner`]), and
-//! sets of 2³² weights or more.
+//! matrices or sets of more than 2³² − 2 weights.
 //!
 //! [`Arena`] keeps prunings and their scratch from frame to frame for callers who would rather not. The single stages
 //! are in [`crate::kernels`]; [`Lopper::kernels`] records them.

@@ -43,9 +43,9 @@ impl Lopper {
     /// # Errors
     /// [`Error::View`] for views, masks, scratch or sparsities that are out of bounds, misaligned, of the wrong usage,
     /// overlap, or exceed what the device binds; [`Error::Rule`] for numbers that make no sense; [`Error::Gpu`] with
-    /// wgpu's words for buffers of another device, and where memory runs out.
+    /// wgpu's words for buffers that are destroyed or of another device, and where memory runs out.
     pub fn prepare(&self, descriptor: &PruneDescriptor<'_>) -> Result<Pruning> {
-        check(descriptor, &self.device().limits())?;
+        check(descriptor, self)?;
         watch(self.device(), "preparing a pruning", || self.prepare_checked(descriptor))
     }
 
@@ -78,7 +78,7 @@ impl Lopper {
         Ok(Pruning {
             device: self.device().clone(),
             dispatches: prepare.dispatches,
-            scope: descriptor.scope,
+            counters: descriptor.scope == Scope::Row && !is_threshold(descriptor),
             apply: descriptor.apply,
             units: units.into(),
             found,
@@ -103,7 +103,11 @@ impl Lopper {
     fn masks(&self, descriptor: &PruneDescriptor<'_>) -> Result<Vec<(wgpu::Buffer, u64, u64)>> {
         match descriptor.masks {
             Masks::Scratch => Ok(Vec::new()),
-            Masks::Given(masks) => Ok(masks.iter().map(|part| (part.buffer.clone(), part.offset, part.size)).collect()),
+            Masks::Given(masks) => {
+                // As much of each as is needed: the rest of a part may be more than the device binds.
+                let given = |(part, view): (&Part<'_>, _)| (part.buffer.clone(), part.offset, mask_bytes(view));
+                Ok(masks.iter().zip(descriptor.matrices).map(given).collect())
+            }
             Masks::Own => {
                 let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
                 let own = |view| {
@@ -116,6 +120,11 @@ impl Lopper {
     }
 }
 
+/// Weights do not compete for a threshold, whatever the scope.
+fn is_threshold(descriptor: &PruneDescriptor<'_>) -> bool {
+    matches!(descriptor.amount, Amount::Fixed(Target::Threshold(_)))
+}
+
 /// The matrices whose weights compete, each by itself or all together.
 fn units(descriptor: &PruneDescriptor<'_>) -> Vec<Unit> {
     let unit = |matrices: Range<usize>| {
@@ -123,8 +132,7 @@ fn units(descriptor: &PruneDescriptor<'_>) -> Vec<Unit> {
         Unit { matrices, weights: views.iter().map(MatrixView::weights).sum(), dtype: views[0].dtype }
     };
     let n = descriptor.matrices.len();
-    let threshold = matches!(descriptor.amount, Amount::Fixed(Target::Threshold(_)));
-    if descriptor.scope == Scope::Global && !threshold && n > 0 {
+    if descriptor.scope == Scope::Global && !is_threshold(descriptor) && n > 0 {
         return vec![unit(0..n)];
     }
     (0..n).map(|i| unit(i..i + 1)).collect()
@@ -178,9 +186,12 @@ impl Prepare<'_> {
             Amount::SparsityIn { buffer, offset } => {
                 let usage = Usage::STORAGE | Usage::UNIFORM;
                 let asked = self.lopper.buffer(self.descriptor, "asked", ASKED_BYTES, usage)?;
-                let at = (offset / 4) as u32;
+                // The words around it: the whole buffer may be more than the device binds.
+                let start = offset - offset % 256;
+                let size = (buffer.size() - start).min(256) & !3;
+                let at = (offset % 256 / 4) as u32;
                 let rule = QuotaRule { dtype, n: competing, weights, taken, at };
-                self.kernels.quota(&mut self.dispatches, rule, buffer, &asked)?;
+                self.kernels.quota(&mut self.dispatches, rule, Part { buffer, offset: start, size }, &asked)?;
                 Ok(Asked::Numbers(Numbers::asked(&asked)))
             }
         }

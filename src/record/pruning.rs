@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::readback::{Readback, Shelf};
 use super::stats::{self, RECORD_BYTES, Stats, Unit};
-use crate::Scope;
 use crate::gpu::Dispatch;
 use crate::kernels::Part;
 
@@ -16,7 +15,8 @@ use crate::kernels::Part;
 pub struct Pruning {
     pub(super) device: wgpu::Device,
     pub(super) dispatches: Vec<Dispatch>,
-    pub(super) scope: Scope,
+    /// Whether records are counters, not cuts.
+    pub(super) counters: bool,
     pub(super) apply: bool,
     pub(super) units: Arc<[Unit]>,
     /// One record for each unit.
@@ -46,23 +46,24 @@ impl Pruning {
         self.dispatches.len()
     }
 
-    /// Where the mask of each matrix goes; nothing for masks in scratch.
+    /// Where the mask of each matrix goes, in the descriptor's order; nothing for masks in scratch.
     pub fn masks(&self) -> impl ExactSizeIterator<Item = Part<'_>> {
         self.masks.iter().map(|(buffer, offset, size)| Part { buffer, offset: *offset, size: *size })
     }
 
-    /// Records, after [`Pruning::record`]: a copy of what it found. The future completes when the commands have been
-    /// submitted, are done, and the device is polled by anyone. Buffers are reused from one that was awaited to the next.
+    /// Records, after [`Pruning::record`]: a copy of what it found, which means nothing before the first one has run. The
+    /// future completes when the commands have been submitted, are done, and the device is polled by anyone. Buffers are
+    /// reused from one that was awaited to the next.
     pub fn stats(&self, encoder: &mut wgpu::CommandEncoder) -> Readback<Stats> {
         let size = self.units.len() as u64 * RECORD_BYTES;
-        let (units, scope, apply) = (self.units.clone(), self.scope, self.apply);
+        let (units, counters, apply) = (self.units.clone(), self.counters, self.apply);
         Readback::record(
             &self.device,
             encoder,
             &self.shelf,
             size,
             |encoder, to| encoder.copy_buffer_to_buffer(&self.found, 0, to, 0, size),
-            move |bytes| stats::decode(&units, scope, apply, bytes),
+            move |bytes| stats::decode(&units, counters, apply, bytes),
         )
     }
 }

@@ -107,7 +107,8 @@ impl<T> Readback<T> {
         Self { state, buffer, shelf: shelf.clone(), decode: Box::new(decode) }
     }
 
-    /// Blocks until the commands are done, polling the device, for programs that have nothing else to do.
+    /// Blocks until the commands are done, polling the device they were submitted to, for programs that have nothing else
+    /// to do.
     ///
     /// # Errors
     /// [`Error::Gpu`] where the commands were never submitted, or the device fails.
@@ -122,7 +123,7 @@ impl<T> Readback<T> {
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        let message = "the encoder that it was recorded with has not been submitted".into();
+        let message = "the encoder that it was recorded with has not been submitted, or is another device's".into();
         Err(Error::Gpu { doing: "reading back", message })
     }
 }

@@ -24,7 +24,11 @@ pub struct Counts {
 
 impl Window {
     /// The window over keys `low..low + keys` with at most `capacity` bins.
+    ///
+    /// # Panics
+    /// If there are no keys or no bins.
     pub fn over(low: u32, keys: u32, capacity: u32) -> Self {
+        assert!(keys > 0 && capacity > 0, "a window of {keys} keys and {capacity} bins");
         let mut shift = 0;
         while (keys - 1) >> shift >= capacity {
             shift += 1;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lopper::gpu::Tuning;
 use lopper::kernels::{MatrixView, Part};
 use lopper::record::{Amount, Arena, Masks, PruneDescriptor};
 use lopper::{Dtype, Error, Lopper, Scope, Target, wgpu};
@@ -88,8 +89,81 @@ fn masks_and_scratch_that_do_not_fit() {
     given(&[part, Part { offset: 256, size: 124, ..part }], &["mask 1: 124 bytes, 128 are needed"]);
     given(&[part, Part { offset: 4096, ..part }], &["128 bytes from byte 4096 on, of a buffer of 4096"]);
     given(&[part, Part { buffer: &weights, offset: 256, size: 128 }], &["lies in a buffer of weights"]);
+    let in_scratch = [part, Part { offset: 256, ..part }];
+    let shared = PruneDescriptor { scratch: Some(&masks), masks: Masks::Given(&in_scratch), ..base };
+    refused(&shared, &["mask 0: it lies in the scratch buffer"]);
     refused(&PruneDescriptor { scratch: Some(&masks), ..base }, &["scratch: 4096 bytes"]);
     refused(&PruneDescriptor { scratch: Some(&weights), ..base }, &["lies in a buffer of weights"]);
+}
+
+#[test]
+fn buffers_that_are_larger_than_what_is_bound_of_them() {
+    let lopper = Lopper::new(gpu().device()).unwrap();
+    let limits = gpu().device().limits();
+    let size = (limits.max_storage_buffer_binding_size.min(1 << 28) + 65_536).min(limits.max_buffer_size);
+    let large = gpu().device().create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: size & !255,
+        usage: Usage::STORAGE,
+        mapped_at_creation: false,
+    });
+    let weights = poisoned(4096);
+    let views = [MatrixView::dense(&weights, 0, Dtype::F32, 32, 32)];
+    let sparsity = Amount::SparsityIn { buffer: &large, offset: large.size() - 4 };
+    let masks = [Part::from(&large)];
+    let descriptor = PruneDescriptor { masks: Masks::Given(&masks), ..PruneDescriptor::new(&views, sparsity) };
+    let pruning = lopper.prepare(&descriptor).unwrap();
+    assert_eq!(pruning.masks().next().unwrap().size, 128);
+    // A size that is no multiple of four.
+    let odd = gpu().device().create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: 18,
+        usage: Usage::STORAGE,
+        mapped_at_creation: false,
+    });
+    let amount = Amount::SparsityIn { buffer: &odd, offset: 12 };
+    lopper.prepare(&PruneDescriptor { amount, ..descriptor }).unwrap();
+    let amount = Amount::SparsityIn { buffer: &odd, offset: 16 };
+    refused(&PruneDescriptor { amount, ..descriptor }, &["byte 16 of a buffer of 18 bytes"]);
+}
+
+#[test]
+fn knobs_out_of_range() {
+    let weights = poisoned(4096);
+    let views = [MatrixView::dense(&weights, 0, Dtype::F32, 32, 32)];
+    let descriptor = PruneDescriptor::new(&views, Target::Keep(1));
+    let refused = |tuning: Tuning, says: &str| {
+        let lopper = Lopper::new(gpu().device()).unwrap().with_tuning(tuning);
+        for error in [lopper.prepare(&descriptor).unwrap_err(), Arena::new(&lopper).prepare(&descriptor).unwrap_err()] {
+            assert!(matches!(&error, Error::Rule(message) if message.contains(says)), "{error}");
+        }
+    };
+    for workgroup in [0, 257] {
+        refused(Tuning { workgroup, ..Tuning::GPU }, &format!("workgroup is {workgroup}"));
+    }
+    for row_workgroup in [0, 3, 256] {
+        refused(Tuning { row_workgroup, ..Tuning::GPU }, &format!("row_workgroup is {row_workgroup}"));
+    }
+    for capacity in [0, 1, 1000] {
+        refused(Tuning { capacity, ..Tuning::GPU }, &format!("capacity is {capacity}"));
+    }
+}
+
+#[test]
+fn stages_refuse_parts_that_are_too_small() {
+    let lopper = Lopper::new(gpu().device()).unwrap();
+    let kernels = lopper.kernels();
+    let (weights, enough, tiny) = (poisoned(4096), poisoned(4096), poisoned(4));
+    let view = &MatrixView::dense(&weights, 0, Dtype::F32, 32, 32);
+    let to = &mut Vec::new();
+    let says = |result: lopper::Result<()>, message: &str| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::View { .. }) && error.to_string().contains(message), "{error}");
+    };
+    says(kernels.mask(to, view, &tiny, &enough, &enough), "cut: 4 bytes, 48 are needed");
+    says(kernels.settle(to, view, &tiny, &enough, &enough, &enough), "cut: 4 bytes, 48 are needed");
+    says(kernels.settle(to, view, &enough, &enough, &enough, &tiny), "boundary: 4 bytes, 16 are needed");
+    assert!(to.is_empty());
 }
 
 #[test]

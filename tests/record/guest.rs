@@ -220,7 +220,14 @@ fn a_profile_names_every_stage() {
         mapped_at_creation: false,
     });
     let views = [MatrixView::dense(&weights, 0, Dtype::F32, 512, 512)];
-    let pruning = Lopper::new(&device).unwrap().prepare(&PruneDescriptor::new(&views, Target::Keep(5))).unwrap();
+    let lopper = Lopper::new(&device).unwrap();
+    let mut encoder = device.create_command_encoder(&Default::default());
+    let nothing = lopper.prepare(&PruneDescriptor::new(&[], Target::Keep(5))).unwrap();
+    let profile = nothing.profile(&mut encoder, &queue).unwrap();
+    queue.submit([encoder.finish()]);
+    assert_eq!(profile.wait(&device).unwrap(), []);
+
+    let pruning = lopper.prepare(&PruneDescriptor::new(&views, Target::Keep(5))).unwrap();
     let mut encoder = device.create_command_encoder(&Default::default());
     let profile = pruning.profile(&mut encoder, &queue).unwrap();
     queue.submit([encoder.finish()]);
