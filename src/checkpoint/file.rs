@@ -61,30 +61,29 @@ impl Handles {
 
 /// Fills `buf` from byte `at` on.
 pub(super) fn read_exact_at(file: &File, buf: &mut [u8], at: u64) -> io::Result<()> {
-    let mut done = 0;
-    while done < buf.len() {
-        match read_some(file, &mut buf[done..], at + done as u64) {
-            Ok(0) => return Err(shrank(file, at..at + buf.len() as u64)),
-            Ok(n) => done += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
+    let len = buf.len();
+    let all = in_pieces(len, |done| read_some(file, &mut buf[done..], at + done as u64))?;
+    if all { Ok(()) } else { Err(shrank(file, at..at + len as u64)) }
 }
 
 /// Writes all of `bytes` from byte `at` on.
 pub(super) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    let all = in_pieces(bytes.len(), |done| write_some(file, &bytes[done..], at + done as u64))?;
+    if all { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
+/// Does `len` bytes, of which each call of `some(done)` does as many as it likes; false if one does none.
+fn in_pieces(len: usize, mut some: impl FnMut(usize) -> io::Result<usize>) -> io::Result<bool> {
     let mut done = 0;
-    while done < bytes.len() {
-        match write_some(file, &bytes[done..], at + done as u64) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+    while done < len {
+        match some(done) {
+            Ok(0) => return Ok(false),
             Ok(n) => done += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(unix)]
@@ -173,6 +172,27 @@ mod tests {
         };
         handles.get(1, open).unwrap();
         assert!(reopened);
+    }
+
+    #[test]
+    fn short_and_interrupted_pieces_add_up() {
+        use io::ErrorKind::{Interrupted, TimedOut};
+        let run = |len, steps: &[io::Result<usize>]| {
+            let mut steps = steps.iter().map(|step| match step {
+                Ok(n) => Ok(*n),
+                Err(e) => Err(io::Error::from(e.kind())),
+            });
+            let mut seen = Vec::new();
+            let done = in_pieces(len, |done| {
+                seen.push(done);
+                steps.next().expect("no call too many")
+            });
+            (done.map_err(|e| e.kind()), seen)
+        };
+        assert_eq!(run(0, &[]), (Ok(true), vec![]));
+        assert_eq!(run(5, &[Ok(1), Err(Interrupted.into()), Ok(3), Ok(1)]), (Ok(true), vec![0, 1, 1, 4]));
+        assert_eq!(run(5, &[Ok(4), Ok(0)]), (Ok(false), vec![0, 4]));
+        assert_eq!(run(5, &[Ok(4), Err(TimedOut.into())]), (Err(TimedOut), vec![0, 4]));
     }
 
     #[test]
