@@ -41,7 +41,7 @@ fn model() -> Model {
     ];
     let each = shapes.into_iter().enumerate().map(|(i, (dtype, file, rows, cols))| {
         let fill = if i % 2 == 0 { Fill::Normal } else { Fill::Coarse };
-        let info = TensorInfo::new(&format!("layers.{i}.weight"), file, [rows as u64, cols as u64]).unwrap();
+        let info = TensorInfo::new(format!("layers.{i}.weight"), file, [rows as u64, cols as u64]).unwrap();
         (info, weights(dtype, rows, cols, fill, i as u64))
     });
     let (infos, tensors) = each.unzip();
