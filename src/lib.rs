@@ -63,6 +63,8 @@
 //!
 //! `cli` (default) is the command-line tool's and brings its crates; the library alone is `default-features = false`.
 
+#![forbid(unsafe_code)]
+
 pub mod checkpoint;
 mod error;
 #[doc(hidden)]

@@ -24,7 +24,7 @@ pub struct Bound {
 impl Host {
     /// Opens the adapter that `LOPPER_ADAPTER` names, by words of its name and backend, or the one that wgpu takes to be fastest.
     pub async fn open() -> Result<Self> {
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
         let adapter = match std::env::var("LOPPER_ADAPTER") {
             Ok(asked) => (instance.enumerate_adapters(wgpu::Backends::all()).await.into_iter())
                 .find(|adapter| matches(&adapter.get_info(), &asked.to_lowercase()))

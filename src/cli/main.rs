@@ -1,5 +1,7 @@
 //! The command line of lopper. Every decision is the library's; this is arguments, text and exit codes.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod devices;
 mod progress;

@@ -89,7 +89,10 @@ pub(super) async fn choose(asked: Option<&str>) -> Result<(wgpu::Adapter, Adapte
 
 async fn enumerate(backends: wgpu::Backends) -> Vec<(wgpu::Adapter, AdapterInfo)> {
     // The instance itself starts every backend that it is not told to leave out.
-    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    // WGPU_VALIDATION=1 turns the driver's validation on, also in a release build; WGPU_DEBUG=0 leaves debug information out.
+    let flags = wgpu::InstanceFlags::default().with_env();
+    let descriptor =
+        wgpu::InstanceDescriptor { backends, flags, ..wgpu::InstanceDescriptor::new_without_display_handle() };
     let instance = wgpu::Instance::new(descriptor);
     let mut adapters = instance.enumerate_adapters(backends).await;
     adapters.sort_by_key(|adapter| {

@@ -1,6 +1,20 @@
 //! A kernel is data: WGSL, a list of bindings, constants. Here is the only call of `create_compute_pipeline`.
 
+use std::sync::OnceLock;
+
 use super::dispatch::grid;
+
+/// What makes a shader module of a descriptor.
+type MakeModule = fn(&wgpu::Device, wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule;
+
+static MAKE_MODULE: OnceLock<MakeModule> = OnceLock::new();
+
+/// For tests alone: from now on this process makes its shader modules with `make` instead of
+/// `Device::create_shader_module`, so that a test can leave out wgpu's run-time checks. The first call counts.
+#[doc(hidden)]
+pub fn make_modules_with(make: MakeModule) {
+    let _ = MAKE_MODULE.set(make);
+}
 
 /// How a kernel sees a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +62,9 @@ impl Kernel {
         cache: Option<&wgpu::PipelineCache>,
     ) -> Self {
         let label = Some(spec.label);
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label,
-            source: wgpu::ShaderSource::Wgsl(spec.source.into()),
-        });
+        let make = MAKE_MODULE.get().copied().unwrap_or(wgpu::Device::create_shader_module);
+        let source = wgpu::ShaderSource::Wgsl(spec.source.into());
+        let module = make(device, wgpu::ShaderModuleDescriptor { label, source });
         let entries: Vec<_> = spec
             .bindings
             .iter()

@@ -10,6 +10,8 @@ mod tuning;
 mod watch;
 
 pub use adapter::{AdapterInfo, adapters};
+#[doc(hidden)]
+pub use kernel::make_modules_with;
 pub use kernel::{Binding, Dispatch, Kernel, KernelSpec, Record};
 pub use tuning::Tuning;
 pub(crate) use watch::{PATIENCE, watch};

@@ -15,11 +15,23 @@ use wgpu::BufferUsages as Usage;
 pub fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
     GPU.get_or_init(|| {
+        if std::env::var_os("LOPPER_TEST_UNCHECKED").is_some() {
+            eprintln!("shaders without wgpu's run-time checks");
+            lopper::gpu::make_modules_with(unchecked);
+        }
         let asked = std::env::var("LOPPER_ADAPTER").ok();
         let gpu = pollster::block_on(Gpu::open(asked.as_deref())).expect("the tests need an adapter");
         eprintln!("adapter: {} ({}, {})", gpu.info().name, gpu.info().backend, gpu.info().driver);
         gpu
     })
+}
+
+/// A module without wgpu's run-time checks (bounds, loops, division), where `LOPPER_TEST_UNCHECKED` asks for it: kernels
+/// may not depend on them.
+#[allow(unsafe_code, reason = "there is no safe way to leave the checks out")]
+fn unchecked(device: &wgpu::Device, descriptor: wgpu::ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+    // SAFETY: the shaders are lopper's own, and keep within bounds; a test that finds otherwise has done its work.
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
 /// Kernels with the knobs of software adapters and with those of GPUs: results may not depend on them. With few bins,

@@ -23,8 +23,9 @@ fn adapter() -> &'static wgpu::Adapter {
     static ADAPTER: OnceLock<wgpu::Adapter> = OnceLock::new();
     ADAPTER.get_or_init(|| {
         let backends = wgpu::Backends::all();
+        let flags = wgpu::InstanceFlags::default().with_env();
         let descriptor =
-            wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+            wgpu::InstanceDescriptor { backends, flags, ..wgpu::InstanceDescriptor::new_without_display_handle() };
         let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
         let tested = common::gpu().info();
         let named = |a: &wgpu::Adapter| (a.get_info().name, a.get_info().backend.to_string());
