@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::changed;
 use super::file::{self, Handles, Identity};
 use super::folder::{self, OtherFile};
 use super::pending::{Pending, copy_failed, new_file, rename_all, sync_folder};
@@ -227,7 +228,7 @@ impl Output {
     /// If a rename fails, those before it are undone, except with `force`: what was replaced is gone.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the output is not written in full, [`Error::Output`] if a file has appeared where one
+    /// [`Error::Checkpoint`] if the output is not written in full or the input has changed, [`Error::Output`] if a file has appeared where one
     /// was to go, [`Error::Io`] if the operating system refuses something.
     pub fn commit(self) -> Result<Committed> {
         self.check_complete()?;
@@ -258,6 +259,7 @@ impl Output {
             bytes += index.bytes.len() as u64;
             files.push(pending);
         }
+        changed::check(&input)?;
         let count = files.len();
         rename_all(files, force, &unfinished)?;
         sync_folder(&folder)?;

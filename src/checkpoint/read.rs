@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::file::{self, Handles, Identity};
 use super::problem::{CheckpointProblem as Problem, quoted};
@@ -23,6 +24,7 @@ pub struct Shard {
     /// With all links followed: for opening.
     pub(super) real: PathBuf,
     pub(super) identity: Identity,
+    pub(super) modified: Option<SystemTime>,
 }
 
 impl Shard {

@@ -33,6 +33,8 @@
 mod budget;
 mod driver;
 mod finish;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keep;
 mod outcome;
 mod pool;
@@ -48,7 +50,7 @@ pub use budget::Budget;
 use std::ops::Range;
 
 use crate::gpu::Gpu;
-use crate::{Dtype, Result, Shape};
+use crate::{Dtype, Error, Result, Shape};
 
 /// Where weights come from.
 pub trait Source: Sync {
@@ -141,7 +143,7 @@ pub struct Times {
 /// Runs tasks in order. Each job belongs to exactly one task.
 ///
 /// # Errors
-/// Those of source and sink; [`crate::Error::Memory`] for a budget too small; [`crate::Error::Gpu`] where the device
+/// Those of source and sink; [`Error::Memory`] for a budget too small; [`Error::Gpu`] where the device
 /// fails, or masks do not hold what they must.
 pub fn run(
     gpu: &Gpu,
