@@ -69,6 +69,8 @@ pub mod checkpoint;
 mod error;
 #[doc(hidden)]
 pub mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gpu;
 pub mod kernels;
 pub mod pruner;

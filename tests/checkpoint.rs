@@ -138,3 +138,38 @@ fn a_file_that_shrinks_says_so() {
     let error = output.copy_rest(&|_| false, &|_| {}).unwrap_err().to_string();
     assert!(error.contains("shrank") && error.contains("a.safetensors"), "{error}");
 }
+
+#[test]
+fn an_input_that_is_written_to_is_noticed_before_the_commit() {
+    let temp = tempfile::tempdir().unwrap();
+    let (input, output) = (temp.path().join("in"), temp.path().join("new/out"));
+    let (len, open) = (shard_b().len() as u64, |path: &Path| fs::File::options().write(true).open(path).unwrap());
+    let later = || std::time::SystemTime::now() + std::time::Duration::from_secs(2);
+    type Change<'a> = (&'a dyn Fn(&Path), u64);
+    let changes: [Change<'_>; 3] = [
+        (&|path| open(path).set_modified(later()).unwrap(), len),
+        (&|path| open(path).set_len(len + 1).unwrap(), len + 1),
+        (&|path| open(path).set_len(len - 1).unwrap(), len - 1),
+    ];
+    for (change, then) in changes {
+        // Before anything is read, and once everything was.
+        for early in [true, false] {
+            sharded(&input);
+            let checkpoint = Checkpoint::open(&input).unwrap();
+            let pending = Output::create(&checkpoint, &output, false).unwrap();
+            if early && then >= len {
+                change(&input.join("b.safetensors"));
+            }
+            checkpoint.read_at(4, 0, &mut [0; 8]).unwrap();
+            pending.copy_rest(&|_| false, &|_| {}).unwrap();
+            change(&input.join("b.safetensors"));
+            match pending.commit().unwrap_err() {
+                Error::Checkpoint { path, problem: CheckpointProblem::Changed { len: had, now } } => {
+                    assert_eq!((path, had, now), (input.join("b.safetensors"), len, then));
+                }
+                other => panic!("{other}"),
+            }
+            assert!(!temp.path().join("new").exists());
+        }
+    }
+}

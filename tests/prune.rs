@@ -233,6 +233,38 @@ fn a_report_says_what_the_cut_was() {
 }
 
 #[test]
+fn an_input_that_changes_or_shrinks_in_a_run_ends_it_and_nothing_is_written() {
+    let folder = Folder::new();
+    let (input, output) = (folder.file("in.safetensors"), folder.file("out.safetensors"));
+    let open = || std::fs::File::options().write(true).open(&input).unwrap();
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);
+    type Change<'a> = (&'a (dyn Fn() + Sync), &'a str);
+    let changes: [Change<'_>; 3] = [
+        (&|| open().set_modified(later).unwrap(), "written to while it was read"),
+        (&|| open().set_len(1 << 22).unwrap(), "written to while it was read"),
+        (&|| open().set_len(2000).unwrap(), "while it was read"),
+    ];
+    for (_, gpu) in gpus() {
+        for (change, says) in changes {
+            for scope in [Scope::Tensor, Scope::Global] {
+                save(&zoo(Fill::Normal), &input);
+                let once = std::sync::Once::new();
+                let progress = |_, _| {
+                    once.call_once(change);
+                    ControlFlow::Continue(())
+                };
+                let (rule, options) =
+                    (rule(scope, Target::Sparsity(0.5)), Options { memory: TINY, ..Options::default() });
+                let error = Pruner::new(gpu.clone()).prune(&input, &output, &rule, &options, &progress).unwrap_err();
+                let error = error.to_string();
+                assert!(once.is_completed() && error.contains(says) && error.contains("in.safetensors"), "{error}");
+                assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 1, "only the input is there");
+            }
+        }
+    }
+}
+
+#[test]
 fn too_little_memory_is_refused_with_both_numbers() {
     let folder = Folder::new();
     let (input, output) = (folder.file("in.safetensors"), folder.file("out.safetensors"));

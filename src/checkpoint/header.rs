@@ -44,6 +44,7 @@ pub(super) fn parse(header: &[u8], len: u64, shard: usize) -> Result<Vec<TensorI
     if let Some(name) = duplicate(&tensors) {
         return Err(Problem::DuplicateName { name: name.to_owned() });
     }
+    tensors.shrink_to_fit();
     let data_start = 8 + header.len() as u64;
     lay_out(&mut tensors, data_start, len - data_start)?;
     Ok(tensors)
@@ -146,9 +147,7 @@ impl<'de> Visitor<'de> for Entry<'_> {
         let tensor = || self.tensor.to_owned();
         let (mut keys, mut dtype, mut shape, mut offsets) = (Keys::default(), None, None, None);
         while let Some(key) = map.next_key::<String>()? {
-            if !keys.insert(&key) {
-                return stop(self.problem, Problem::DuplicateKey { tensor: tensor(), key });
-            }
+            keys.push(&key);
             match key.as_str() {
                 "dtype" => {
                     let name: String = map.next_value()?;
@@ -165,6 +164,9 @@ impl<'de> Visitor<'de> for Entry<'_> {
                     map.next_value::<Skip>()?;
                 }
             }
+        }
+        if let Some(key) = keys.duplicate() {
+            return stop(self.problem, Problem::DuplicateKey { tensor: tensor(), key });
         }
         match (dtype, shape, offsets) {
             (Some(dtype), Some(shape), Some(offsets)) => Ok((dtype, shape, offsets)),
@@ -201,11 +203,12 @@ impl<'de> Visitor<'de> for Metadata<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut keys = Keys::default();
         while let Some((key, _)) = map.next_entry::<String, String>()? {
-            if !keys.insert(&key) {
-                return stop(self.problem, Problem::DuplicateName { name: key });
-            }
+            keys.push(&key);
         }
-        Ok(())
+        match keys.duplicate() {
+            Some(name) => stop(self.problem, Problem::DuplicateName { name }),
+            None => Ok(()),
+        }
     }
 }
 

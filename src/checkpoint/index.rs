@@ -2,7 +2,6 @@
 //!
 //! Guarantees: the map agrees with the shards in both directions, and every shard is named by a plain file name.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Component, Path};
 
@@ -10,12 +9,16 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::json::{Keys, Skip, stop};
 use super::problem::CheckpointProblem as Problem;
-use super::read::Shard;
 use super::tensor::TensorInfo;
 
-/// Tensor names and the shards that have them.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct WeightMap(BTreeMap<String, String>);
+/// Tensor names and the shards that have them. All names in one text, as in [`Keys`]: so it takes no more than a few
+/// times the index, whatever the names are.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(super) struct WeightMap {
+    text: String,
+    /// By name. Where in the text a tensor's name begins, where its shard's name does, and where that ends.
+    entries: Vec<[u32; 3]>,
+}
 
 impl WeightMap {
     /// Parses an index; its keys other than `weight_map` are ignored.
@@ -26,34 +29,66 @@ impl WeightMap {
         if let Err(e) = index.deserialize(&mut json).and_then(|()| json.end()) {
             return Err(problem.unwrap_or_else(|| Problem::IndexJson { message: e.to_string() }));
         }
-        found.map(Self).ok_or(Problem::NoWeightMap)
+        found.ok_or(Problem::NoWeightMap)
     }
 
     /// The names of the shards, sorted, each known to be a plain file name.
     pub(super) fn shards(&self) -> Result<Vec<String>, Problem> {
-        let names: BTreeSet<&str> = self.0.values().map(String::as_str).collect();
+        let mut names: Vec<&str> = self.iter().map(|(_, shard)| shard).collect();
+        names.sort_unstable();
+        names.dedup();
         match names.iter().find(|name| !is_plain(name)) {
             Some(name) => Err(Problem::ShardName { shard: (*name).to_owned() }),
             None => Ok(names.into_iter().map(str::to_owned).collect()),
         }
     }
 
-    /// Checks the map against the tensors that the shards have.
-    pub(super) fn check(&self, tensors: &[TensorInfo], shards: &[Shard]) -> Result<(), Problem> {
+    /// Checks the map against the tensors that the shards have; `shard` gives the name of a shard of that number.
+    pub(super) fn check<'a>(&self, tensors: &[TensorInfo], shard: impl Fn(usize) -> &'a str) -> Result<(), Problem> {
         for info in tensors {
-            let shard = &shards[info.shard].name;
-            if self.0.get(&info.name) != Some(shard) {
-                return Err(Problem::NotInIndex { tensor: info.name.clone(), shard: shard.clone() });
+            let shard = shard(info.shard);
+            if self.shard_of(&info.name) != Some(shard) {
+                return Err(Problem::NotInIndex { tensor: info.name.clone(), shard: shard.to_owned() });
             }
         }
-        if self.0.len() == tensors.len() {
+        if self.entries.len() == tensors.len() {
             return Ok(());
         }
-        let there: BTreeSet<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
-        match self.0.iter().find(|(tensor, _)| !there.contains(tensor.as_str())) {
-            Some((tensor, shard)) => Err(Problem::NotInShard { tensor: tensor.clone(), shard: shard.clone() }),
+        let mut there: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
+        there.sort_unstable();
+        match self.iter().find(|(tensor, _)| there.binary_search(tensor).is_err()) {
+            Some((tensor, shard)) => Err(Problem::NotInShard { tensor: tensor.to_owned(), shard: shard.to_owned() }),
             None => Ok(()),
         }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|entry| self.names(*entry))
+    }
+
+    fn names(&self, [tensor, shard, end]: [u32; 3]) -> (&str, &str) {
+        (&self.text[tensor as usize..shard as usize], &self.text[shard as usize..end as usize])
+    }
+
+    fn shard_of(&self, tensor: &str) -> Option<&str> {
+        let at = self.entries.binary_search_by(|entry| self.names(*entry).0.cmp(tensor)).ok()?;
+        Some(self.names(self.entries[at]).1)
+    }
+
+    fn push(&mut self, tensor: &str, shard: &str) {
+        let begin = self.text.len();
+        self.text.push_str(tensor);
+        self.text.push_str(shard);
+        self.entries.push([begin, begin + tensor.len(), self.text.len()].map(|at| at as u32));
+    }
+
+    /// Sorts it by tensor; a tensor that is there twice.
+    fn sort(&mut self) -> Option<String> {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_unstable_by(|a, b| self.names(*a).0.cmp(self.names(*b).0));
+        self.entries = entries;
+        let twice = self.entries.windows(2).find(|pair| self.names(pair[0]).0 == self.names(pair[1]).0);
+        twice.map(|pair| self.names(pair[0]).0.to_owned())
     }
 }
 
@@ -65,7 +100,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 struct Index<'a> {
-    found: &'a mut Option<BTreeMap<String, String>>,
+    found: &'a mut Option<WeightMap>,
     problem: &'a mut Option<Problem>,
 }
 
@@ -86,16 +121,17 @@ impl<'de> Visitor<'de> for Index<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut keys = Keys::default();
         while let Some(name) = map.next_key::<String>()? {
-            if !keys.insert(&name) {
-                return stop(self.problem, Problem::DuplicateInIndex { name });
-            }
+            keys.push(&name);
             if name == "weight_map" {
                 *self.found = Some(map.next_value_seed(Weights { problem: self.problem })?);
             } else {
                 map.next_value::<Skip>()?;
             }
         }
-        Ok(())
+        match keys.duplicate() {
+            Some(name) => stop(self.problem, Problem::DuplicateInIndex { name }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -104,28 +140,28 @@ struct Weights<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for Weights<'_> {
-    type Value = BTreeMap<String, String>;
+    type Value = WeightMap;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Weights<'_> {
-    type Value = BTreeMap<String, String>;
+    type Value = WeightMap;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object that maps tensor names to shard names")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut weights = BTreeMap::new();
+        let mut weights = WeightMap::default();
         while let Some((tensor, shard)) = map.next_entry::<String, String>()? {
-            if weights.contains_key(&tensor) {
-                return stop(self.problem, Problem::DuplicateInIndex { name: tensor });
-            }
-            weights.insert(tensor, shard);
+            weights.push(&tensor, &shard);
         }
-        Ok(weights)
+        match weights.sort() {
+            Some(name) => stop(self.problem, Problem::DuplicateInIndex { name }),
+            None => Ok(weights),
+        }
     }
 }
 

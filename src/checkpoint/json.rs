@@ -1,6 +1,5 @@
 //! Reading hostile JSON: no tree is built, and duplicate keys and typed problems are seen while it is read.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -51,14 +50,28 @@ impl<'de> Visitor<'de> for Skip {
     }
 }
 
-/// Object keys seen so far.
+/// The keys of an object. All in one text: ten million of two letters are a header of 100 MB, and as strings of their
+/// own they took more than a GiB.
 #[derive(Default)]
-pub(super) struct Keys(HashSet<String>);
+pub(super) struct Keys {
+    text: String,
+    /// Where in it each begins and ends. JSON that holds the keys has at most [`MAX_HEADER_BYTES`](super::MAX_HEADER_BYTES).
+    places: Vec<(u32, u32)>,
+}
 
 impl Keys {
-    /// Whether `key` is new.
-    pub(super) fn insert(&mut self, key: &str) -> bool {
-        !self.0.contains(key) && self.0.insert(key.to_owned())
+    pub(super) fn push(&mut self, key: &str) {
+        let begin = self.text.len() as u32;
+        self.text.push_str(key);
+        self.places.push((begin, self.text.len() as u32));
+    }
+
+    /// A key that is there twice.
+    pub(super) fn duplicate(mut self) -> Option<String> {
+        let key = |(begin, end): (u32, u32)| &self.text[begin as usize..end as usize];
+        self.places.sort_unstable_by(|a, b| key(*a).cmp(key(*b)));
+        let twice = self.places.windows(2).find(|pair| key(pair[0]) == key(pair[1]));
+        twice.map(|pair| key(pair[0]).to_owned())
     }
 }
 

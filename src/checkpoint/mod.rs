@@ -4,11 +4,13 @@
 //!
 //! - Everything in a file is hostile until checked. [`Checkpoint::open`] reads headers and the index only; what it
 //!   returns has been checked in full, so no later arithmetic on shapes and ranges can overflow or leave a file.
-//! - Memory is a small multiple of the headers' sizes (measured: below twelve, on headers made to be costly), whatever
+//! - Memory is a small multiple of the headers' sizes (measured: below seven, on headers made to be costly), whatever
 //!   the tensors' sizes. No file is mapped: one that shrinks underneath gives an error, not a signal. At most 48 files
 //!   are held open for reading and 48 for writing.
 //! - The output has the input's shard names, tensor order and `__metadata__`; its headers, its index and every tensor
 //!   that is not written are the input's, byte for byte. That works because pruning changes no size.
+//! - An input of which a shard is written to while it is read is noticed before anything gets its name: by its length
+//!   and its time of change. (One that is written to within the grain of that clock, and keeps its length, is not.)
 //! - Nothing exists under a final name before [`Output::commit`] has everything synced. Until then all that is written
 //!   is in one folder, `.lopper-…`, beside the final names. Dropping an [`Output`] removes it, and so does
 //!   [`Unfinished::abandon`] from another thread, unless it holds work of a run that another one can go on from.
@@ -27,8 +29,11 @@
 //! and so is a `__metadata__` that is `null`.
 
 mod begin;
+mod changed;
 mod file;
 mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod index;
 mod journal;

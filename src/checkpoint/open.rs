@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::changed;
 use super::file::{Handles, Identity, read_exact_at};
 use super::folder::{self, Lead};
 use super::header::{self, MAX_HEADER_BYTES};
@@ -92,7 +93,7 @@ fn open_folder(given: &Path, index: Option<(OsString, PathBuf)>) -> Result<Check
     }
     refuse_duplicates(&tensors, &shards).map_err(|problem| broken(&index_path, problem))?;
     if let Some(map) = map {
-        map.check(&tensors, &shards).map_err(|problem| broken(&index_path, problem))?;
+        map.check(&tensors, |number| &shards[number].name).map_err(|problem| broken(&index_path, problem))?;
     }
     let layout = Layout::Folder { given: given.to_owned(), real, index };
     Ok(Checkpoint(Arc::new(Inner { tensors, shards, layout, handles: Handles::default() })))
@@ -163,8 +164,14 @@ fn read_shard(
     read_exact_at(&file, &mut first, 0).map_err(Error::io("read", &path))?;
     let mut bytes = vec![0; header::header_len(first, len).map_err(refused)?];
     read_exact_at(&file, &mut bytes, 8).map_err(Error::io("read", &path))?;
-    tensors.append(&mut header::parse(&bytes, len, number).map_err(refused)?);
-    let (identity, modified) = (Identity::of(&metadata), metadata.modified().ok());
+    let mut parsed = header::parse(&bytes, len, number).map_err(refused)?;
+    // A long list is not held twice.
+    if tensors.is_empty() {
+        *tensors = parsed
+    } else {
+        tensors.append(&mut parsed)
+    }
+    let (identity, modified) = (Identity::of(&metadata), changed::modified(&metadata));
     Ok(Shard { name, len, path, real, identity, modified, header: digest(&bytes) })
 }
 

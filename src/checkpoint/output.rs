@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock};
 
+use super::changed;
 use super::file::{self, Handles};
 use super::folder::OtherFile;
 use super::journal::{Journal, Line};
@@ -159,7 +160,7 @@ impl Output {
     /// If a rename fails, those before it are undone, except with `force`: what was replaced is gone.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the output is not written in full, [`Error::Output`] if a file has appeared where one
+    /// [`Error::Checkpoint`] if the output is not written in full or the input has changed, [`Error::Output`] if a file has appeared where one
     /// was to go, [`Error::Io`] if the operating system refuses something.
     pub fn commit(self) -> Result<Committed> {
         self.check_complete()?;
@@ -198,6 +199,8 @@ impl Output {
             bytes += index.bytes.len() as u64;
             files.push(pending);
         }
+        // Another run would not go on from what was read of another input.
+        changed::check(&input).inspect_err(|_| scaffold.lasts(false))?;
         let count = files.len();
         if let Some(journal) = &journal {
             journal.append(&[Line::Placing])?;

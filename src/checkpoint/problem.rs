@@ -148,6 +148,12 @@ pub enum CheckpointProblem {
     /// A file was exchanged for another while it was in use.
     #[error("it was replaced by another file while it was in use: run again when nothing else writes there")]
     Replaced,
+    /// A shard was written to after it was opened.
+    #[error(
+        "it was written to while it was read (it had {len} bytes, it now has {now}): run again when nothing else writes \
+         there"
+    )]
+    Changed { len: u64, now: u64 },
     /// There is no tensor of that number.
     #[error("there is no tensor {index}, the checkpoint has {count}")]
     NoSuchTensor { index: usize, count: usize },

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::Value;
 
+use super::changed;
 use super::journal::{Line, digest};
 use super::output::Output;
 use crate::{Error, Result};
@@ -72,6 +73,11 @@ impl Output {
             self.scaffold.lasts(true);
         }
         Ok(())
+    }
+
+    /// Whether the input is no longer what it was when it was opened.
+    pub(crate) fn has_other_input(&self) -> bool {
+        changed::check(&self.input).is_err()
     }
 
     /// What was noted is of no use: all goes when the output is dropped.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use lopper::pruner::{Earlier, Rule, Scope, Selection, Target};
 
+use super::values::{magnitude, parse_bytes, share, sparsity_for};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -103,7 +105,7 @@ pub struct PruneArgs {
     #[arg(long, value_name = "NAME|INDEX", help_heading = "How it runs")]
     pub adapter: Option<String>,
     /// Memory budget for weights in flight, such as 512MiB or 2GB
-    #[arg(long, value_name = "SIZE", value_parser = super::text::parse_bytes, help_heading = "How it runs")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "How it runs")]
     pub memory: Option<u64>,
     /// Write what was done to this JSON file
     #[arg(long, value_name = "FILE", help_heading = "How it runs")]
@@ -184,26 +186,6 @@ impl PruneArgs {
     }
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("give a number from 0 (none goes) to 1 (all go); 50 % is 0.5".into()),
-    }
-}
-
-fn magnitude(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(magnitude) if magnitude >= 0.0 => Ok(magnitude),
-        _ => Err("give a magnitude, a number of 0 or more".into()),
-    }
-}
-
-fn sparsity_for(text: &str) -> Result<(String, f64), String> {
-    // The last `=`: a glob may hold one, a number does not.
-    let (glob, sparsity) = text.rsplit_once('=').ok_or("give GLOB=S, such as '*.mlp.*=0.7'")?;
-    Ok((glob.into(), share(sparsity)?))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -213,18 +195,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn values_are_parsed_or_refused() {
-        assert_eq!(sparsity_for("a=b*=0.5"), Ok(("a=b*".into(), 0.5)));
-        for bad in ["a", "a=", "a=2", "a=x", "a=nan"] {
-            assert!(sparsity_for(bad).is_err(), "{bad}");
-        }
-        assert_eq!((share("1"), magnitude("inf")), (Ok(1.0), Ok(f64::INFINITY)));
-        for bad in ["-0.1", "50", "nan", ""] {
-            assert!(share(bad).is_err(), "{bad}");
-        }
-        assert!(magnitude("nan").is_err() && magnitude("-1").is_err());
     }
 }

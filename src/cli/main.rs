@@ -10,6 +10,7 @@ mod report;
 mod stop;
 mod table;
 mod text;
+mod values;
 mod verify;
 
 use std::process::ExitCode;

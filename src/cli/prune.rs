@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use lopper::checkpoint::Checkpoint;
+use lopper::checkpoint::{Checkpoint, TensorInfo};
 use lopper::gpu::Gpu;
 use lopper::pruner::{Action, Options, Plan, Pruner, Report, Scope, Target, TensorReport, quota};
 
@@ -30,6 +30,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
     let plan = Plan::new(&rule, checkpoint.tensors())?;
     let output = args.output.as_deref();
     let report_file = args.report.as_ref().map(|path| ReportFile::create(path, &args.input, output)).transpose()?;
+    let wants_report = report_file.is_some();
     let (report, shown) = match output {
         Some(output) if !args.dry_run => {
             drop(checkpoint);
@@ -58,15 +59,14 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
             };
             report.retries.iter().for_each(|retry| text::tell(&format!("note: {}", text::printable(retry))));
             let shown = outcome(&report);
-            (report, shown)
+            (Some(report), shown)
         }
         _ => {
-            let report = plan.dry_report(&rule, checkpoint.tensors());
-            let shown = preview(&plan, &report, rule.scope);
-            (report, shown)
+            let shown = preview(&plan, checkpoint.tensors(), rule.scope);
+            (wants_report.then(|| plan.dry_report(&rule, checkpoint.tensors())), shown)
         }
     };
-    if let Some(file) = report_file {
+    if let (Some(file), Some(report)) = (report_file, report) {
         file.write(&report).context(match report.adapter {
             Some(_) => "the pruned checkpoint was written, its report was not",
             None => "the report was not written",
@@ -79,9 +79,9 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
 }
 
 /// What a dry run shows: each tensor, how much of it goes, and why.
-fn preview(plan: &Plan, report: &Report, scope: Scope) -> String {
+fn preview(plan: &Plan, infos: &[TensorInfo], scope: Scope) -> String {
     let mut grid = Grid::new(&["tensor", "dtype", "shape", "weights", "pruned", "why"], &[3, 4]);
-    for (planned, tensor) in plan.tensors.iter().zip(&report.tensors) {
+    for (planned, info) in plan.tensors.iter().zip(infos) {
         let (rows, cols) = (planned.shape.rows, planned.shape.cols);
         let weights = planned.shape.weights();
         let goes = match (planned.target, scope) {
@@ -93,14 +93,23 @@ fn preview(plan: &Plan, report: &Report, scope: Scope) -> String {
             (Some(Target::Keep(n)), Scope::Tensor) => count(weights - n),
             (Some(Target::Keep(n)), Scope::Row) => count(weights - n * rows),
         };
-        let (dtype, shape) = (tensor.dtype.clone(), format!("{:?}", tensor.shape));
-        grid.row([tensor.name.clone(), dtype, shape, count(weights), goes, tensor.reason.clone()]);
+        let (dtype, shape) = (info.dtype.to_string(), shape(&info.shape));
+        grid.row([info.name.clone(), dtype, shape, count(weights), goes, planned.reason.clone()]);
     }
-    let pruned = report.tensors.iter().filter(|t| t.action == Action::Prune).count();
-    let (all, weights) = (report.tensors.len(), count(report.totals.weights));
+    let pruned = || plan.tensors.iter().filter(|t| t.action == Action::Prune);
+    let weights = count(pruned().map(|t| t.shape.weights()).sum());
+    let (pruned, all) = (pruned().count(), infos.len());
     format!(
         "{grid}{pruned} of {all} tensors would be pruned, {weights} weights; this was a dry run, nothing was written\n"
     )
+}
+
+/// The dimensions; where they are very many, the first of them and how many there are.
+fn shape(dims: &[u64]) -> String {
+    match dims.len() {
+        0..=32 => format!("{dims:?}"),
+        rank => format!("{:?}… {} dimensions", &dims[..32], count(rank as u64)),
+    }
 }
 
 /// What a run shows: tensors that were pruned, those that were copied, and the totals.

@@ -11,6 +11,12 @@ use super::text::{magnitude, printable};
 /// Lines of a folded list that are shown.
 const SHOWN: usize = 60;
 
+/// Lines of any list that are shown: a table takes some kB for each, and a hostile file has millions.
+const MOST: usize = 50_000;
+
+/// Characters of a cell that are shown.
+const WIDEST: usize = 1000;
+
 /// A table with these columns; those in `right` hold numbers.
 pub struct Grid {
     table: Table,
@@ -44,8 +50,17 @@ impl Grid {
         if self.table.row_count() < SHOWN { self.row(cells) } else { self.hidden += 1 }
     }
 
+    /// Adds a row, for as long as there are not very many.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells = cells.into_iter().enumerate().map(|(index, text)| {
+        if self.table.row_count() >= MOST {
+            self.hidden += 1;
+            return;
+        }
+        let cells = cells.into_iter().enumerate().map(|(index, mut text)| {
+            if let Some((end, _)) = text.char_indices().nth(WIDEST) {
+                text.truncate(end);
+                text.push('…');
+            }
             let cell = Cell::new(printable(&text));
             if self.right.contains(&index) { cell.set_alignment(CellAlignment::Right) } else { cell }
         });

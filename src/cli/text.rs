@@ -137,31 +137,6 @@ pub fn magnitude(value: f64) -> String {
     }
 }
 
-/// `512MiB`, `2GB`, `1.5 GiB` or a plain number of bytes.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "give a size such as 512MiB, 2GB or 1048576".to_string();
-    let text = text.trim();
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = (text[..split].trim(), text[split..].to_ascii_lowercase());
-    let unit: u64 = match unit.as_str() {
-        "" | "b" => 1,
-        "kb" => 1000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        _ => return Err(wrong()),
-    };
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(unit).ok_or_else(wrong);
-    }
-    let bytes = number.parse::<f64>().map_err(|_| wrong())? * unit as f64;
-    if bytes.is_finite() && (0.0..u64::MAX as f64).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,17 +158,5 @@ mod tests {
         );
         assert_eq!([magnitude(0.0), magnitude(0.0123), magnitude(448.0)], ["0", "0.0123", "448"]);
         assert_eq!([magnitude(1.5e-9), magnitude(f64::INFINITY), magnitude(f64::NAN)], ["1.5000e-9", "inf", "NaN"]);
-    }
-
-    #[test]
-    fn sizes_are_parsed_or_refused() {
-        let good =
-            [("0", 0), ("17", 17), ("512MiB", 512 << 20), ("1.5 GiB", 3 << 29), ("2gb", 2_000_000_000), ("1K", 1024)];
-        for (text, bytes) in good {
-            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
-        }
-        for bad in ["", "MiB", "-1", "1XiB", "1e400", "99999999999TiB", "nan", "1 2"] {
-            assert!(parse_bytes(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -18,7 +18,7 @@ mod tests;
 
 use self::selector::Selector;
 use super::{Action, Report, Rule, RuleReport, Scope, Seconds, Target, TensorReport, Totals};
-use crate::checkpoint::TensorInfo;
+use crate::checkpoint::{TensorInfo, quoted};
 use crate::{Dtype, Error, Result, Shape};
 
 /// What happens to one tensor.
@@ -102,7 +102,7 @@ impl Plan {
                 _ => (tensor.shape.weights(), ""),
             };
             if keep > have {
-                return refuse(have, format!("{of}tensor {:?}", info.name));
+                return refuse(have, format!("{of}tensor {}", quoted(&info.name)));
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::{Plan, Rule, RuleReport};
-use crate::checkpoint::{self, CheckpointProblem, Output, TensorInfo};
+use crate::checkpoint::{self, Output, TensorInfo};
 use crate::scheduler::{self, Done, Log, Past};
 use crate::{Error, Result};
 
@@ -40,12 +40,8 @@ impl<'a> Progress<'a> {
 
     /// After the last try: what is done lasts, if another run can go on from it.
     pub fn keep(&self, error: &Error) {
-        let in_vain = match error {
-            Error::Gpu { doing, .. } => *doing == scheduler::CHECKING,
-            Error::Checkpoint { problem, .. } => matches!(problem, CheckpointProblem::Replaced),
-            _ => false,
-        };
-        if in_vain {
+        let wrong = matches!(error, Error::Gpu { doing, .. } if *doing == scheduler::CHECKING);
+        if wrong || self.output.has_other_input() {
             self.output.discard();
         } else {
             // What does not last is done again.

@@ -104,6 +104,7 @@ pub fn verify(original: &Path, pruned: &Path, progress: &dyn Fn(u64, u64)) -> Re
         pruned.tensors().iter().enumerate().map(|(index, info)| (info.name.as_str(), index)).collect();
 
     let mut found = Verification::default();
+    found.tensors.reserve_exact(original.tensors().len());
     let mut global = GlobalCut::default();
     for (index, info) in original.tensors().iter().enumerate() {
         match others.remove(info.name.as_str()) {

@@ -119,7 +119,7 @@ impl Span {
 
 impl Budget {
     /// Chunks of a span, each but the last a multiple of a tile.
-    pub fn chunks(&self, span: Span, size: usize) -> impl Iterator<Item = Chunk> + use<> {
+    pub fn chunks(&self, span: Span, size: usize) -> impl DoubleEndedIterator<Item = Chunk> + use<> {
         let per = self.chunk / size as u64 / u64::from(TILE_WEIGHTS) * u64::from(TILE_WEIGHTS);
         (0..span.weights.div_ceil(per)).map(move |i| {
             let cols = per.min(span.weights - i * per) as u32;
@@ -128,7 +128,7 @@ impl Budget {
     }
 
     /// Chunks of a span of whole rows; none where a row is longer than a chunk.
-    pub fn row_chunks(&self, span: Span, matrix: &Job) -> Option<impl Iterator<Item = Chunk> + use<>> {
+    pub fn row_chunks(&self, span: Span, matrix: &Job) -> Option<impl DoubleEndedIterator<Item = Chunk> + use<>> {
         let (shape, size) = (matrix.shape, matrix.dtype.size() as u64);
         let all = span.weights / shape.cols;
         let by_weights = self.chunk / shape.cols.checked_mul(size)?;

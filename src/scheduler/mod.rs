@@ -38,6 +38,8 @@ mod budget;
 mod count;
 mod driver;
 mod finish;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keep;
 mod ledger;
 mod part;
@@ -59,7 +61,7 @@ use std::ops::Range;
 use ledger::Ledger;
 
 use crate::gpu::Gpu;
-use crate::{Dtype, Result, Shape};
+use crate::{Dtype, Error, Result, Shape};
 
 /// Where weights come from.
 pub trait Source: Sync {
@@ -152,7 +154,7 @@ pub struct Times {
 /// Runs tasks in order. Each job belongs to exactly one task.
 ///
 /// # Errors
-/// Those of source and sink; [`crate::Error::Memory`] for a budget too small; [`crate::Error::Gpu`] where the device
+/// Those of source and sink; [`Error::Memory`] for a budget too small; [`Error::Gpu`] where the device
 /// fails, or masks do not hold what they must.
 pub fn run(
     gpu: &Gpu,

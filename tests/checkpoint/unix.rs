@@ -96,6 +96,51 @@ fn an_exchanged_input_is_noticed() {
 }
 
 #[test]
+fn links_of_an_index_and_in_one_are_followed_only_inside_the_folder() {
+    use CheckpointProblem as P;
+    let temp = tempfile::tempdir().unwrap();
+    let (folder, index) = (temp.path().join("in"), temp.path().join("in/model.safetensors.index.json"));
+    sharded(&folder);
+    fs::create_dir(temp.path().join("out")).unwrap();
+    let lead = |at: &Path, target: &str| {
+        fs::remove_file(at).unwrap();
+        symlink(target, at).unwrap();
+    };
+    // A shard that the index names: inside, over a second link and a folder's link out, to nothing, to itself.
+    let b = folder.join("b.safetensors");
+    fs::rename(&b, temp.path().join("out/b")).unwrap();
+    fs::write(&b, shard_b()).unwrap();
+    fs::rename(&b, folder.join("sub/b")).unwrap();
+    symlink("sub/b", &b).unwrap();
+    assert_eq!(Checkpoint::open(&folder).unwrap().tensors().len(), 5);
+    symlink("../out", folder.join("away")).unwrap();
+    symlink("away/b", folder.join("second")).unwrap();
+    for target in ["../out/b", "away/b", "second", "/etc/passwd", "/dev/null", "/dev/zero"] {
+        lead(&b, target);
+        for input in [&folder, &index] {
+            assert!(matches!(checkpoint_problem(input), P::LinkLeadsOut { .. }), "{target}");
+        }
+    }
+    lead(&b, "nothing");
+    assert!(matches!(checkpoint_problem(&folder), P::MissingShard { .. }));
+    lead(&b, "sub");
+    assert!(matches!(checkpoint_problem(&folder), P::ShardNotAFile { .. }));
+    lead(&b, "b.safetensors");
+    assert!(matches!(Checkpoint::open(&folder), Err(Error::Io { .. })));
+
+    // The index itself.
+    lead(&b, "sub/b");
+    fs::write(folder.join("sub/index"), INDEX).unwrap();
+    fs::write(temp.path().join("out/index"), INDEX).unwrap();
+    lead(&index, "sub/index");
+    assert_eq!(Checkpoint::open(&folder).unwrap().tensors().len(), 5);
+    lead(&index, "../out/index");
+    assert!(matches!(checkpoint_problem(&folder), P::LinkLeadsOut { .. }));
+    // Given by the user, it is followed; its shards lie beside the link.
+    assert_eq!(Checkpoint::open(&index).unwrap().tensors().len(), 5);
+}
+
+#[test]
 fn permissions_are_those_of_any_new_file() {
     let temp = tempfile::tempdir().unwrap();
     let (input, output) = (temp.path().join("in"), temp.path().join("out"));
