@@ -198,7 +198,7 @@ fn a_second_signal_leaves_nothing_under_a_final_name_either() {
     assert!(here == ["model.safetensors"] || here == ["model.safetensors", "new"], "{here:?}");
 }
 
-/// The run has done everything but print its table, which has a name in it that is larger than a pipe, and no one reads
+/// The run has done everything but print its table, which has names in it that are larger than a pipe, and no one reads
 /// it. So it is stuck, as it would be in a driver, and signals are handled all the same.
 #[test]
 fn a_run_that_is_stuck_is_ended_and_what_it_finished_stays() {
@@ -208,7 +208,12 @@ fn a_run_that_is_stuck_is_ended_and_what_it_finished_stays() {
     for second in [false, true] {
         let (folder, err) = (Folder::new(), Folder::new());
         let (model, output) = (folder.at("model.safetensors"), folder.at("out.safetensors"));
-        checkpoint(&model, &[("ones", &[64, 64]), (&"x".repeat(1 << 20), &[1])]);
+        let name = |i: usize| {
+            format!("{}{}", ["a", "b", "c", "d", "e", "f", "g", "h"][i % 8].repeat(1 + i / 8), "é".repeat(2000))
+        };
+        let names: Vec<String> = (0..64).map(name).collect();
+        let long = names.iter().map(|name| (name.as_str(), &[1][..]));
+        checkpoint(&model, &[("ones", &[64, 64][..])].into_iter().chain(long).collect::<Vec<_>>());
         let mut run = Run::start(&err, &[&model, "-o", &output, "--report", &folder.at("report.json")]);
         run.until("done", |_| Path::new(&folder.at("report.json")).exists());
         run.signal("TERM");

@@ -119,7 +119,7 @@ fn a_selection_of_nothing_is_refused() {
 fn keeping_more_than_there_is_names_both_numbers() {
     let keep = |n, scope| Rule { scope, ..Rule::new(Target::Keep(n)) };
     for (scope, most, of) in [
-        (Scope::Tensor, 108, "tensor \"layers.0.conv.weight\""),
+        (Scope::Tensor, 108, "tensor `layers.0.conv.weight`"),
         (Scope::Row, 8, "a row of"),
         (Scope::Global, 236, "the selection"),
     ] {
