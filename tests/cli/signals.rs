@@ -211,8 +211,8 @@ fn a_run_that_is_stuck_is_ended_and_what_it_finished_stays() {
         let name = |i: usize| {
             format!("{}{}", ["a", "b", "c", "d", "e", "f", "g", "h"][i % 8].repeat(1 + i / 8), "é".repeat(2000))
         };
-        let names: Vec<String> = (0..64).map(name).collect();
-        let long = names.iter().map(|name| (name.as_str(), &[1][..]));
+        let long: Vec<String> = (0..64).map(name).collect();
+        let long = long.iter().map(|name| (name.as_str(), &[1][..]));
         checkpoint(&model, &[("ones", &[64, 64][..])].into_iter().chain(long).collect::<Vec<_>>());
         let mut run = Run::start(&err, &[&model, "-o", &output, "--report", &folder.at("report.json")]);
         run.until("done", |_| Path::new(&folder.at("report.json")).exists());
