@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::journal;
+
 /// The scaffolds and new folders of outputs that are being written. A clone stands for the same ones.
 #[derive(Debug, Clone, Default)]
 pub struct Unfinished(Arc<Mutex<Made>>);
@@ -93,6 +95,12 @@ impl Made {
         if lasts {
             self.kept = Some(path);
         } else {
+            // Its journal last: as long as that is there, another run knows what the rest is.
+            for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+                if entry.file_name() != journal::NAME {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
             let _ = fs::remove_dir_all(path);
         }
     }
