@@ -4,9 +4,9 @@
 //!
 //! - Everything in a file is hostile until checked. [`Checkpoint::open`] reads headers and the index only; what it
 //!   returns has been checked in full, so no later arithmetic on shapes and ranges can overflow or leave a file.
-//! - Memory is a small multiple of the headers' sizes (measured: below seven, on headers made to be costly), whatever
-//!   the tensors' sizes. No file is mapped: one that shrinks underneath gives an error, not a signal. At most 48 files
-//!   are held open for reading and 48 for writing.
+//! - Memory is a small multiple of the sizes of headers and index (measured: below eight, on those made to be costly),
+//!   whatever the tensors' sizes. No file is mapped: one that shrinks underneath gives an error, not a signal. At most
+//!   48 files are held open for reading and 48 for writing.
 //! - The output has the input's shard names, tensor order and `__metadata__`; its headers, its index and every tensor
 //!   that is not written are the input's, byte for byte. That works because pruning changes no size.
 //! - An input of which a shard is written to while it is read is noticed before anything gets its name: by its length

@@ -118,14 +118,14 @@ fn outcome(report: &Report) -> String {
     let sum = |members: &[&TensorReport], part: fn(&TensorReport) -> u64| members.iter().map(|t| part(t)).sum::<u64>();
 
     let mut pruned = Grid::new(&["pruned", "n", "dtype", "weights", "sparsity", "cut"], &[1, 3, 4]);
-    for (name, members) in groups(of(Action::Prune), |t| &t.name, |t| t.dtype.clone()) {
+    for (name, members) in groups(of(Action::Prune), |t| &t.name, |t| t.dtype.as_str()) {
         let weights = sum(&members, |t| t.weights);
         let sparsity = percent(sum(&members, |t| t.zeros.unwrap_or(0)), weights);
         let (number, dtype) = (members.len().to_string(), members[0].dtype.clone());
         pruned.short_row([name, number, dtype, count(weights), sparsity, range(members.iter().filter_map(|t| t.cut))]);
     }
     let mut copied = Grid::new(&["copied", "n", "dtype", "weights", "why"], &[1, 3]);
-    for (name, members) in groups(of(Action::Copy), |t| &t.name, |t| (t.dtype.clone(), t.reason.clone())) {
+    for (name, members) in groups(of(Action::Copy), |t| &t.name, |t| (t.dtype.as_str(), t.reason.as_str())) {
         let [first, ..] = members[..] else { continue };
         let (number, weights) = (members.len().to_string(), count(sum(&members, |t| t.weights)));
         copied.short_row([name, number, first.dtype.clone(), weights, first.reason.clone()]);

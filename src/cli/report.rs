@@ -1,7 +1,7 @@
 //! `--report`: a JSON file that appears whole or not at all, and never in place of a checkpoint.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, bail};
@@ -48,10 +48,11 @@ impl ReportFile {
     /// Writes it and gives it its name.
     pub fn write(mut self, report: &Report) -> Result<()> {
         let name = self.path.display().to_string();
-        let mut text = serde_json::to_vec_pretty(report)?;
-        text.push(b'\n');
-        let file = self.file.as_file_mut();
-        file.write_all(&text).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {name}"))?;
+        let mut buffered = BufWriter::new(self.file.as_file_mut());
+        let written = serde_json::to_writer_pretty(&mut buffered, report).map_err(io::Error::from);
+        let written = written.and_then(|()| buffered.write_all(b"\n")).and_then(|()| buffered.flush());
+        drop(buffered);
+        written.and_then(|()| self.file.as_file().sync_all()).with_context(|| format!("cannot write {name}"))?;
         self.file.persist(&self.path).map_err(|e| e.error).with_context(|| format!("cannot write {name}"))?;
         Ok(())
     }

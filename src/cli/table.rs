@@ -107,25 +107,26 @@ pub fn pattern(name: &str) -> String {
 /// pattern.
 pub fn groups<'a, T, K: Hash + Eq>(
     items: impl IntoIterator<Item = &'a T>,
-    name: impl Fn(&T) -> &str,
-    key: impl Fn(&T) -> K,
+    name: impl Fn(&'a T) -> &'a str,
+    key: impl Fn(&'a T) -> K,
 ) -> Vec<(String, Vec<&'a T>)> {
     let mut places = HashMap::new();
-    let mut groups: Vec<(String, Vec<&T>)> = Vec::new();
+    let mut groups: Vec<Vec<&T>> = Vec::new();
     for item in items {
-        let pattern = pattern(name(item));
-        let place = *places.entry((pattern.clone(), key(item))).or_insert(groups.len());
+        let place = *places.entry((pattern(name(item)), key(item))).or_insert(groups.len());
         if place == groups.len() {
-            groups.push((pattern, Vec::new()));
+            groups.push(Vec::new());
         }
-        groups[place].1.push(item);
+        groups[place].push(item);
     }
-    for (pattern, members) in &mut groups {
-        if let [only] = members[..] {
-            *pattern = name(only).to_string();
-        }
-    }
-    groups
+    // Before names are made anew: a hostile file has a million groups.
+    drop(places);
+    let named = groups.into_iter().filter_map(|members| match members[..] {
+        [] => None,
+        [only] => Some((name(only).to_string(), members)),
+        [first, ..] => Some((pattern(name(first)), members)),
+    });
+    named.collect()
 }
 
 /// The smallest and the largest of these magnitudes: `0.01 .. 0.02`.

@@ -25,18 +25,17 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let found = pruner::verify(&args.original, &args.pruned, &|done, all| bar.set(done, all))?;
     drop(bar);
     let ok = found.ok();
-    let text = match args.json {
-        true => format!("{}\n", serde_json::to_string_pretty(&Json { ok, found: &found })?),
-        false => findings(&found)?,
-    };
-    text::print(&text)?;
+    match args.json {
+        true => text::print_json(&Json { ok, found: &found })?,
+        false => text::print(&findings(&found)?)?,
+    }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(MISMATCH) })
 }
 
 fn findings(found: &Verification) -> Result<String> {
     let header = ["tensor", "n", "dtype", "weights", "zeros before", "zeros", "cut holds in", "cut"];
     let mut grid = Grid::new(&header, &[1, 3, 4, 5]);
-    for (name, members) in groups(&found.tensors, |t| &t.name, |t| (t.dtype.clone(), t.scope)) {
+    for (name, members) in groups(&found.tensors, |t| &t.name, |t| (t.dtype.as_str(), t.scope)) {
         let sum = |of: fn(&pruner::TensorVerification) -> u64| members.iter().map(|t| of(t)).sum::<u64>();
         let weights = sum(|t| t.weights);
         let scope = match members[0].scope.name() {

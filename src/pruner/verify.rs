@@ -124,6 +124,14 @@ pub fn verify(original: &Path, pruned: &Path, progress: &dyn Fn(u64, u64)) -> Re
         found.mismatch(|| Mismatch::Extra { tensor: info.name.clone() });
     }
     found.global = global.holds();
+    drop(others);
+    drop(pruned);
+    // A shape may be as long as a header, and two of the same are held until here.
+    let mut infos = original.tensors().iter();
+    for tensor in &mut found.tensors {
+        let info = infos.find(|info| info.name == tensor.name);
+        tensor.shape = info.map_or_else(Vec::new, |info| info.shape.clone());
+    }
     Ok(found)
 }
 
