@@ -1,6 +1,6 @@
 //! How an output begins: anew, or from what an earlier run left.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -9,8 +9,9 @@ use std::sync::{Mutex, OnceLock};
 use serde_json::Value;
 
 use super::file::{Handles, Identity};
-use super::folder;
-use super::journal::{Found, Head, Journal, Line, Read};
+use super::folder::{self, OtherFile};
+use super::head::Head;
+use super::journal::{Found, Journal, Line, Read};
 use super::output::Output;
 use super::pending::Pending;
 use super::place::{self, Created, refused};
@@ -87,6 +88,8 @@ impl Output {
         let (folder, single) = place::find(input, output)?;
         let final_path = single.as_ref().map_or_else(|| folder.clone(), |name| folder.join(name));
         let name = single.as_ref().map(|name| name.to_string_lossy().into_owned());
+        // No folder that may not be written to is even looked into.
+        place::check_folder(input, &folder, true)?;
         let mut head = None;
         let mut left = None;
         if let Some(Resumable { earlier, work }) = resumable {
@@ -100,24 +103,7 @@ impl Output {
         place::check_folder(input, &folder, force || placing)?;
 
         let inner = &input.0;
-        let mut names: Vec<OsString> = match &single {
-            Some(name) => vec![name.clone()],
-            None => inner.shards.iter().map(|shard| OsString::from(&shard.name)).collect(),
-        };
-        let mut temps: Vec<String> = (0..names.len()).map(|number| number.to_string()).collect();
-        let shard_count = names.len();
-        let (mut others, mut skipped) = (Vec::new(), Vec::new());
-        let mut identities: Vec<Identity> = inner.shards.iter().map(|s| s.identity).collect();
-        if let Layout::Folder { real, index, .. } = &inner.layout {
-            names.extend(index.iter().map(|index| index.name.clone()));
-            temps.extend(index.iter().map(|_| INDEX.to_owned()));
-            identities.extend(index.iter().map(|index| index.identity));
-            let known: Vec<_> = names.iter().map(OsString::as_os_str).collect();
-            (others, skipped) = folder::others(real, &known)?;
-            names.extend(others.iter().map(|other| other.name.clone()));
-            temps.extend((0..others.len()).map(other));
-            identities.extend(others.iter().map(|other| other.identity));
-        }
+        let Files { names, temps, others, skipped, identities } = Files::of(input, single.as_deref())?;
         let reals: Vec<&Path> =
             inner.shards.iter().map(|s| s.real.as_path()).chain(others.iter().map(|o| o.real.as_path())).collect();
         for (name, temp) in names.iter().zip(&temps) {
@@ -136,7 +122,7 @@ impl Output {
             }
         };
         let mut shards = Vec::new();
-        for ((name, temp), shard) in names.iter().zip(&temps).take(shard_count).zip(&inner.shards) {
+        for ((name, temp), shard) in names.iter().zip(&temps).zip(&inner.shards) {
             let to = folder.join(name);
             shards.push(if resumes {
                 old_shard(&scaffold, temp, shard.len, to, placing)?
@@ -170,6 +156,42 @@ impl Output {
             created,
         };
         Ok((output, past))
+    }
+}
+
+/// The files of an output: the shards, the index, all others.
+struct Files {
+    names: Vec<OsString>,
+    /// What each is called in the scaffold.
+    temps: Vec<String>,
+    /// What each is in the input.
+    identities: Vec<Identity>,
+    others: Vec<OtherFile>,
+    skipped: Vec<OsString>,
+}
+
+impl Files {
+    /// `single` is the output's name, if it is one file.
+    fn of(input: &Checkpoint, single: Option<&OsStr>) -> Result<Self> {
+        let shards = &input.0.shards;
+        let mut names: Vec<OsString> = match single {
+            Some(name) => vec![name.to_owned()],
+            None => shards.iter().map(|shard| OsString::from(&shard.name)).collect(),
+        };
+        let mut temps: Vec<String> = (0..names.len()).map(|number| number.to_string()).collect();
+        let mut identities: Vec<Identity> = shards.iter().map(|shard| shard.identity).collect();
+        let (mut others, mut skipped) = (Vec::new(), Vec::new());
+        if let Layout::Folder { real, index, .. } = &input.0.layout {
+            names.extend(index.iter().map(|index| index.name.clone()));
+            temps.extend(index.iter().map(|_| INDEX.to_owned()));
+            identities.extend(index.iter().map(|index| index.identity));
+            let known: Vec<_> = names.iter().map(OsString::as_os_str).collect();
+            (others, skipped) = folder::others(real, &known)?;
+            names.extend(others.iter().map(|other| other.name.clone()));
+            temps.extend((0..others.len()).map(other));
+            identities.extend(others.iter().map(|other| other.identity));
+        }
+        Ok(Self { names, temps, identities, others, skipped })
     }
 }
 

@@ -34,6 +34,7 @@ mod file;
 mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
+mod head;
 mod header;
 mod index;
 mod journal;
@@ -51,8 +52,8 @@ mod unfinished;
 
 pub use begin::Earlier;
 pub(crate) use begin::{Past, Resumable};
+pub(crate) use head::digest;
 pub use header::MAX_HEADER_BYTES;
-pub(crate) use journal::digest;
 pub use output::{Committed, Output};
 pub(crate) use problem::quoted;
 pub use problem::{CheckpointProblem, HeaderProblem};

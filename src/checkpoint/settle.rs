@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde_json::Value;
 
 use super::changed;
-use super::journal::{Line, digest};
+use super::head::digest;
+use super::journal::Line;
 use super::output::Output;
 use crate::{Error, Result};
 

@@ -12,6 +12,7 @@ mod resume;
 mod rule;
 mod run;
 mod schedule;
+mod shards;
 mod verify;
 mod work;
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Plan, Rule, RuleReport};
 use crate::checkpoint::{self, Output, TensorInfo};
-use crate::scheduler::{self, Done, Log, Past};
+use crate::gpu::Gpu;
+use crate::scheduler::{self, Budget, Done, Log, Past};
 use crate::{Error, Result};
 
 /// What a run does: its rule, and what the rule means for each tensor.
@@ -47,6 +48,23 @@ impl<'a> Progress<'a> {
             // What does not last is done again.
             let _ = self.output.settle();
         }
+    }
+}
+
+/// How often a run goes on after a failure of the GPU.
+pub(super) const RETRIES: usize = 8;
+
+/// How to go on after a failure, if there is a way: on which device, with how much memory, and in words.
+pub(super) fn again(error: &Error, gpu: &Gpu, memory: u64) -> Option<(Gpu, u64, String)> {
+    match error {
+        Error::GpuMemory { .. } => {
+            let less = memory / 2;
+            Budget::new(less, gpu.maps_storage(), gpu.max_binding()).ok()?;
+            Some((gpu.clone(), less, format!("with half the memory, {less} bytes")))
+        }
+        // Where there is no other device, what failed first is what there is to say.
+        Error::Gpu { .. } => gpu.reopen()?.ok().map(|gpu| (gpu, memory, "on a new device".into())),
+        _ => None,
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ends::{Ends, Sink, Source};
+use super::shards::Shards;
 use super::work::{Kept, OnBytes, Work};
 use super::{Plan, Report, Rule, resume};
+use crate::Result;
 use crate::checkpoint::{Checkpoint, Earlier, Output, Resumable, TensorInfo, Unfinished, check_list};
-use crate::fault::{Faults, Point};
+use crate::fault::Faults;
 use crate::gpu::Gpu;
-use crate::scheduler::Budget;
-use crate::{BoxError, Error, Result};
 
 /// How to run, as far as it does not change the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,10 +105,10 @@ impl Pruner {
                 let done = Kept { past: kept.past(), log: Some(&kept), begin_with: Some(&begin_with) };
                 let work = Work { gpu: &gpu, ends, plan: &plan, rule, memory, progress, bytes };
                 let error = match work.run(&copy_rest, &done) {
-                    Err(error) if retries.len() < RETRIES => error,
+                    Err(error) if retries.len() < resume::RETRIES => error,
                     report => break report,
                 };
-                match again(&error, &gpu, memory) {
+                match resume::again(&error, &gpu, memory) {
                     Some((other, less, how)) => {
                         (gpu, memory) = (other, less);
                         retries.push(format!("{error}: went on {how}"));
@@ -167,58 +167,6 @@ fn committed(mut report: Report, start: Instant, commit: impl FnOnce() -> Result
     report.seconds.commit = committing.elapsed().as_secs_f64();
     report.seconds.total = start.elapsed().as_secs_f64();
     Ok(report)
-}
-
-/// How often a run goes on after a failure of the GPU.
-const RETRIES: usize = 8;
-
-/// How to go on after a failure, if there is a way: on which device, with how much memory, and in words.
-fn again(error: &Error, gpu: &Gpu, memory: u64) -> Option<(Gpu, u64, String)> {
-    match error {
-        Error::GpuMemory { .. } => {
-            let less = memory / 2;
-            Budget::new(less, gpu.maps_storage(), gpu.max_binding()).ok()?;
-            Some((gpu.clone(), less, format!("with half the memory, {less} bytes")))
-        }
-        // Where there is no other device, what failed first is what there is to say.
-        Error::Gpu { .. } => gpu.reopen()?.ok().map(|gpu| (gpu, memory, "on a new device".into())),
-        _ => None,
-    }
-}
-
-/// The shards of input and output.
-struct Shards<'a> {
-    input: &'a Checkpoint,
-    output: &'a Output,
-    faults: Option<&'a Faults>,
-}
-
-impl Shards<'_> {
-    fn copy_rest(&self, pruned: &dyn Fn(usize) -> bool, on_bytes: &OnBytes<'_>) -> Result<()> {
-        self.output.try_copy_rest(pruned, &|bytes| {
-            self.fail(Point::Copy, "copy")?;
-            on_bytes(bytes)
-        })
-    }
-
-    fn fail(&self, point: Point, action: &'static str) -> Result<()> {
-        let path = self.input.shards().first().map_or(Path::new(""), |shard| shard.path());
-        self.faults.map_or(Ok(()), |faults| faults.on_file(point, action, path))
-    }
-}
-
-impl Source for Shards<'_> {
-    fn read(&self, tensor: usize, offset: u64, buf: &mut [u8]) -> Result<(), BoxError> {
-        self.fail(Point::Read, "read")?;
-        Ok(self.input.read_at(tensor, offset, buf)?)
-    }
-}
-
-impl Sink for Shards<'_> {
-    fn write(&self, tensor: usize, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
-        self.fail(Point::Write, "write")?;
-        Ok(self.output.write_at(tensor, offset, bytes)?)
-    }
 }
 
 /// Bytes that may be written but not on disk.

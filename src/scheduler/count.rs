@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use wgpu::BufferUsages as Usage;
 
 use super::budget::Span;
-use super::driver::{DOING, Driver, Goal, Of, Stream};
+use super::driver::{DOING, Driver};
 use super::ledger::StreamCut;
 use super::pool::{Interval, Part, PoolStep, threshold};
 use super::progress::Counted;
 use super::results::{Entry, Results};
 use super::sample::{bounds, sample};
+use super::steps::{Goal, Of, Stream};
 use super::stream::rest;
 use crate::gpu::{Gpu, Tuning};
 use crate::kernels::{COUNT_HEADS, Kernels, counted_bytes, counts_bytes, read_counts, window_words};

@@ -13,6 +13,7 @@ use super::results::ENTRY;
 use super::ring::{Ring, StopOnPanic};
 use super::select::Select;
 use super::slot::Slot;
+use super::steps::{Goal, Step, steps};
 use super::stream;
 use super::{Ends, Job, Outcome, Source, Task, Times};
 use crate::gpu::Gpu;
@@ -39,39 +40,6 @@ pub struct Driver<'a> {
     submitted: mpsc::Sender<Submitted>,
     /// Tasks whose chunks have been asked for ahead of their turn.
     asked: usize,
-}
-
-/// A task, or a part of it, cut to what the slots can hold.
-enum Step {
-    /// Chunks that stay in their slots until they are masked.
-    Resident { span: Span, goal: Goal, chunks: Vec<Chunk> },
-    /// Chunks of whole rows, each by itself.
-    Rows { job: usize, k: u32, chunks: Vec<Chunk> },
-    /// Spans under one cut, read once to count and once to mask.
-    Stream(Stream),
-}
-
-/// Spans under one cut.
-pub struct Stream {
-    pub spans: Vec<Span>,
-    pub goal: Goal,
-    pub of: Of,
-}
-
-/// What is streamed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    /// A task.
-    Task(usize),
-    /// A row of a matrix, of which so many weights go.
-    Row { row: u64, k: u64 },
-}
-
-/// Which weights go: so many of the smallest, or all up to a magnitude.
-#[derive(Debug, Clone, Copy)]
-pub enum Goal {
-    Count(u64),
-    UpTo(f64),
 }
 
 pub fn run(
@@ -145,49 +113,6 @@ fn read(
         }
     }
     seconds
-}
-
-/// Cuts what is not done of a task to what the slots can hold.
-fn steps(jobs: &[Job], budget: Budget, tasks: &[Task], task: usize, ledger: &Ledger<'_>) -> Vec<Step> {
-    let matrix = |job: usize, goal| {
-        if ledger.is_cut(job) {
-            return vec![];
-        }
-        let span = Span::whole(job, &jobs[job]);
-        let chunks: Vec<Chunk> = budget.chunks(span, jobs[job].dtype.size()).collect();
-        // Counters on the GPU have 32 bits.
-        let resident = budget.resident(chunks.len()) && span.weights < 1 << 31;
-        vec![if resident && ledger.stream(task).is_none() {
-            Step::Resident { span, goal, chunks }
-        } else {
-            Step::Stream(Stream { spans: vec![span], goal, of: Of::Task(task) })
-        }]
-    };
-    match tasks[task] {
-        Task::Matrix { job, k } => matrix(job, Goal::Count(k)),
-        Task::UpTo { job, magnitude } => matrix(job, Goal::UpTo(magnitude)),
-        Task::Rows { job, k } => {
-            let (shape, mut steps) = (jobs[job].shape, Vec::new());
-            for rows in ledger.rows_left(job) {
-                let span = Span { job, first: rows.start * shape.cols, weights: (rows.end - rows.start) * shape.cols };
-                if let Some(chunks) = budget.row_chunks(span, &jobs[job]) {
-                    let chunks: Vec<Chunk> = chunks.collect();
-                    let parts = chunks.chunks(budget.part());
-                    steps.extend(parts.map(|part| Step::Rows { job, k: k as u32, chunks: part.to_vec() }));
-                } else {
-                    steps.extend(rows.map(|row| {
-                        let span = Span { job, first: row * shape.cols, weights: shape.cols };
-                        Step::Stream(Stream { spans: vec![span], goal: Goal::Count(k), of: Of::Row { row, k } })
-                    }));
-                }
-            }
-            steps
-        }
-        Task::Pool { jobs: ref pool, k } => {
-            let spans = pool.clone().map(|job| Span::whole(job, &jobs[job])).collect();
-            vec![Step::Stream(Stream { spans, goal: Goal::Count(k), of: Of::Task(task) })]
-        }
-    }
 }
 
 impl Driver<'_> {

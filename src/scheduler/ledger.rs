@@ -1,11 +1,14 @@
 //! What is done of a run, and what came of each matrix; a piece that is done goes to the [`Log`].
 
+mod outcome;
+mod past;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::progress::{Counted, Done, Log};
-use super::{Job, Outcome, Task};
+use super::{Job, Task};
 use crate::{Error, Result};
 
 pub struct Ledger<'a> {
@@ -49,8 +52,12 @@ struct JobCut {
 struct Streamed {
     cut: StreamCut,
     zeros: Vec<u64>,
+    /// Where each of its matrices ends, counted in weights.
+    ends: Vec<u64>,
     /// Stretches that are masked, by where they begin: where they end, and what they leave of the quota.
     masked: BTreeMap<u64, (u64, Left)>,
+    /// How far it is masked from the first weight on without a gap, and what is left of the quota there.
+    front: (u64, Option<Left>),
 }
 
 /// The cut of a set of matrices: all keys below it go, and `go` of the `ties` equal to it.
@@ -69,34 +76,6 @@ pub struct Left {
 }
 
 impl<'a> Ledger<'a> {
-    /// What an earlier run has done is done. A piece that cannot be, or that is there twice, is done again.
-    pub fn new(jobs: &'a [Job], tasks: &'a [Task], past: &[Done], log: Option<&'a dyn Log>) -> Self {
-        let state = State { jobs: jobs.iter().map(|_| JobState::default()).collect(), streams: BTreeMap::new() };
-        let mut task_of = vec![0; jobs.len()];
-        for (number, task) in tasks.iter().enumerate() {
-            task_of[task.jobs()].fill(number);
-        }
-        let ledger = Self { jobs, tasks, task_of, log, state: Mutex::new(state) };
-        let mut state = ledger.state();
-        // Stretches may have been done out of order.
-        let mut past: Vec<&Done> = past.iter().collect();
-        past.sort_by_key(
-            |done| if let Done::Masked { task, first, .. } = done { (1, *task, *first) } else { (0, 0, 0) },
-        );
-        for done in past {
-            // Of a stream, only what was masked from its first weight on without a gap: the quota is carried on.
-            let begins = match *done {
-                Done::Masked { task, first, .. } => state.streams.get(&task).is_some_and(|s| s.front(0).0 == first),
-                _ => true,
-            };
-            if begins && ledger.fits(&state, done) {
-                ledger.apply(&mut state, done);
-            }
-        }
-        drop(state);
-        ledger
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,50 +128,24 @@ impl<'a> Ledger<'a> {
 
     /// How many of a stream's weights are masked, and what is left of the quota.
     pub fn front(&self, task: usize) -> (u64, Option<Left>) {
-        self.state().streams.get(&task).map_or((0, None), |stream| stream.front(0))
+        self.state().streams.get(&task).map_or((0, None), |stream| stream.front)
     }
 
-    /// How many weights of a matrix are done.
-    pub fn weights_done(&self, job: usize) -> u64 {
-        let (state, shape) = (self.state(), self.jobs[job].shape);
-        if state.jobs[job].cut.is_some() {
-            return shape.weights();
-        }
-        let rows: u64 = state.jobs[job].rows.iter().map(|rows| rows.end - rows.start).sum();
-        let task = self.task_of[job];
-        let before: u64 = self.tasks[task].jobs().take_while(|&j| j < job).map(|j| self.jobs[j].shape.weights()).sum();
-        let front = state.streams.get(&task).map_or(0, |stream| stream.front(0).0);
-        (rows * shape.cols).max(front.saturating_sub(before).min(shape.weights()))
-    }
-
-    /// Of what an earlier run did: whether it can be, and is not there yet.
-    fn fits(&self, state: &State, done: &Done) -> bool {
-        let shape = |job: usize| self.jobs.get(job).map(|job| job.shape);
-        match *done {
-            Done::Matrix { job, kept, zeros, .. } => {
-                let fresh = state.jobs.get(job).is_some_and(|job| job.cut.is_none());
-                fresh && shape(job).is_some_and(|s| kept.max(zeros) <= s.weights()) && self.check(done).is_ok()
-            }
-            Done::Rows { job, first, rows, before, after, .. } => {
-                let Some(shape) = shape(job) else { return false };
-                let Some(end) = first.checked_add(rows).filter(|&end| end <= shape.rows) else { return false };
-                let apart = |other: &Range<u64>| other.end <= first || end <= other.start;
-                state.jobs[job].rows.iter().all(apart)
-                    && before.max(after) <= rows * shape.cols
-                    && self.check(done).is_ok()
-            }
-            Done::Cut { task, ref zeros, ties, go, .. } => {
-                let Some(jobs) = self.tasks.get(task).map(Task::jobs) else { return false };
-                let plausible = jobs.clone().zip(zeros).all(|(job, &zeros)| zeros <= self.jobs[job].shape.weights());
-                zeros.len() == jobs.len() && plausible && go <= ties && !state.streams.contains_key(&task)
-            }
-            Done::Masked { task, first, weights, kept, ties_left, go_left } => {
-                let Some(stream) = state.streams.get(&task) else { return false };
-                let before = stream.front(0).1.unwrap_or(Left { ties: stream.cut.ties, go: stream.cut.go });
-                let inside = self.job_at(task, first).is_some_and(|(_, end)| weights <= end - first);
-                inside && weights > 0 && kept <= weights && ties_left <= before.ties && go_left <= before.go
+    /// How many weights of each matrix are done.
+    pub fn weights_done(&self) -> Vec<u64> {
+        let state = self.state();
+        let mut done = vec![0; self.jobs.len()];
+        for (number, task) in self.tasks.iter().enumerate() {
+            let mut front = state.streams.get(&number).map_or(0, |stream| stream.front.0);
+            for job in task.jobs() {
+                let (shape, of) = (self.jobs[job].shape, &state.jobs[job]);
+                let rows: u64 = of.rows.iter().map(|rows| rows.end - rows.start).sum();
+                let streamed = front.min(shape.weights());
+                front -= streamed;
+                done[job] = if of.cut.is_some() { shape.weights() } else { streamed + rows * shape.cols };
             }
         }
+        done
     }
 
     fn apply(&self, state: &mut State, done: &Done) {
@@ -209,25 +162,24 @@ impl<'a> Ledger<'a> {
             }
             Done::Cut { task, common, ties, go, ref zeros } => {
                 let cut = StreamCut { common, ties, go };
-                state.streams.insert(task, Streamed { cut, zeros: zeros.clone(), masked: BTreeMap::new() });
+                let mut end = 0;
+                let ends = self.tasks[task].jobs().map(|job| {
+                    end += self.jobs[job].shape.weights();
+                    end
+                });
+                let (zeros, ends) = (zeros.clone(), ends.collect());
+                let stream = Streamed { cut, zeros, ends, masked: BTreeMap::new(), front: (0, None) };
+                state.streams.insert(task, stream);
             }
             Done::Masked { task, first, weights, kept, ties_left: ties, go_left: go } => {
-                let (job, _) = self.job_at(task, first).expect("a stretch is one of the task's");
-                state.jobs[job].kept += kept;
                 let stream = state.streams.get_mut(&task).expect("a cut comes before its masks");
+                state.jobs[self.tasks[task].jobs().start + stream.matrix_at(first)].kept += kept;
                 stream.masked.insert(first, (first + weights, Left { ties, go }));
+                while let Some(&(end, left)) = stream.masked.get(&stream.front.0) {
+                    stream.front = (end, Some(left));
+                }
             }
         }
-    }
-
-    /// The matrix that a task's weight number `at` is of, and where that matrix ends.
-    fn job_at(&self, task: usize, at: u64) -> Option<(usize, u64)> {
-        let mut end = 0;
-        let mut ends = self.tasks.get(task)?.jobs().map(|job| {
-            end += self.jobs[job].shape.weights();
-            (job, end)
-        });
-        ends.find(|&(_, end)| at < end)
     }
 
     /// Holds a mask, as the host counted it, against what was asked. A difference means that the GPU computed wrongly.
@@ -245,56 +197,12 @@ impl<'a> Ledger<'a> {
             _ => Ok(()),
         }
     }
-
-    /// What happened to each matrix, once all is done.
-    ///
-    /// # Errors
-    /// [`Error::Gpu`] if the masks of a stream are not what was asked for together.
-    pub fn outcomes(&self) -> Result<Vec<Outcome>> {
-        let state = self.state();
-        let pruned = |job: usize| self.jobs[job].shape.weights() - state.jobs[job].kept;
-        let mut outcomes = vec![Outcome::default(); self.jobs.len()];
-        for (number, task) in self.tasks.iter().enumerate() {
-            match *task {
-                Task::Matrix { k, .. } | Task::Pool { k, .. } if !task.jobs().is_empty() => {
-                    same(k, task.jobs().map(pruned).sum())?;
-                }
-                _ => {}
-            }
-            if let Some(stream) = state.streams.get(&number) {
-                let mut at = 0;
-                for (job, &zeros) in task.jobs().zip(&stream.zeros) {
-                    let dtype = self.jobs[job].dtype;
-                    let (key, exact) = dtype.floor_key(stream.cut.common);
-                    let (before, end) = (stream.left(at), at + self.jobs[job].shape.weights());
-                    let after = stream.left(end);
-                    // Types that have no such value have no ties.
-                    let (ties, go) = if exact { (before.ties - after.ties, before.go - after.go) } else { (0, 0) };
-                    outcomes[job] = outcome(pruned(job), zeros, dtype.magnitude(key), ties, go);
-                    at = end;
-                }
-                continue;
-            }
-            for job in task.jobs() {
-                let ([zeros_before, zeros], dtype) = (state.jobs[job].zeros, self.jobs[job].dtype);
-                outcomes[job] = match state.jobs[job].cut {
-                    Some(cut) => outcome(pruned(job), cut.zeros, dtype.magnitude(cut.key), cut.ties, cut.go),
-                    None => Outcome { zeros_before, zeros, ..Outcome::default() },
-                };
-            }
-        }
-        Ok(outcomes)
-    }
 }
 
 impl Streamed {
-    /// How far it is masked from weight `at` on without a gap, and what is left of the quota there.
-    fn front(&self, mut at: u64) -> (u64, Option<Left>) {
-        let mut left = None;
-        while let Some(&(end, then)) = self.masked.get(&at) {
-            (at, left) = (end, Some(then));
-        }
-        (at, left)
+    /// Which of its matrices weight number `at` is of.
+    fn matrix_at(&self, at: u64) -> usize {
+        self.ends.partition_point(|&end| end <= at)
     }
 
     /// What is left of the quota before weight `at`, at which a stretch begins or the last one ends.
@@ -314,15 +222,3 @@ fn same(want: u64, have: u64) -> Result<()> {
 
 /// What the GPU fails at where masks are not what was asked for.
 pub const CHECKING: &str = "checking the masks";
-
-/// Zeros are the smallest, so they go first: either all that went were zeros, or no zero was left.
-fn outcome(pruned: u64, zeros: u64, magnitude: f64, ties: u64, go: u64) -> Outcome {
-    let any = pruned > 0;
-    Outcome {
-        zeros_before: zeros,
-        zeros: pruned.max(zeros),
-        cut: any.then_some(magnitude),
-        ties: any.then_some(ties),
-        ties_pruned: any.then_some(go),
-    }
-}

@@ -50,6 +50,7 @@ mod ring;
 mod sample;
 mod select;
 mod slot;
+mod steps;
 mod stream;
 
 pub use budget::Budget;
@@ -177,7 +178,7 @@ pub(crate) struct Ends<'a> {
 /// For each job, its bytes that an earlier run has done.
 pub(crate) fn done_bytes(jobs: &[Job], tasks: &[Task], past: &Past) -> Vec<u64> {
     let ledger = Ledger::new(jobs, tasks, &past.done, None);
-    jobs.iter().enumerate().map(|(job, of)| ledger.weights_done(job) * of.dtype.size() as u64).collect()
+    jobs.iter().zip(ledger.weights_done()).map(|(job, weights)| weights * job.dtype.size() as u64).collect()
 }
 
 /// [`run`], but for what an earlier run has done; what this one does goes to the log.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::budget::{Chunk, Span};
 use super::count::count;
-use super::driver::{DOING, Driver, Of, Stream};
+use super::driver::{DOING, Driver};
 use super::ledger::{Left, StreamCut};
 use super::part::{Part, What};
 use super::progress::Done;
+use super::steps::{Of, Stream};
 use crate::Result;
 use crate::kernels::{CUT_BYTES, cut_words};
 use crate::reference::Cut;

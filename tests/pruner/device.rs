@@ -91,12 +91,12 @@ fn an_error_of_loppers_is_an_error_and_not_told_to_the_handler() {
     let (device, queue, told) =
         noting(true, wgpu::Limits { max_buffer_size: most, max_storage_buffer_binding_size: most, ..limits() });
     let gpu = Gpu::from_device(device, queue).unwrap();
-    // So many tensors that what is found of them, 512 bytes each, does not fit a buffer of that device.
+    // So many tensors that what is counted of a pool, 512 bytes each, does not fit a buffer of that device.
     let count = most / 512 + 1;
     let infos = (0..count).map(|i| TensorInfo::new(i.to_string(), Dtype::F32, [1, 1]).unwrap()).collect();
     let source = Memory::new(infos, vec![vec![0; 4]; count as usize]);
     let sink = Store::new(&source.infos);
-    let error = prune(&gpu, &source, &sink, Scope::Tensor, TINY).unwrap_err();
+    let error = prune(&gpu, &source, &sink, Scope::Global, TINY).map(|report| report.totals).unwrap_err();
     assert!(matches!(&error, Error::Gpu { message, .. } if message.contains("results")), "{error}");
     assert_eq!((sink.commits(), told.lock().unwrap().len()), (0, 0));
 }
