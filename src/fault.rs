@@ -11,8 +11,8 @@ use crate::Error;
 /// Where something may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
-    /// Weights are read from the input.
-    Read,
+    /// So many bytes of weights are read from the input.
+    Read(u64),
     /// Pruned weights are written to the output.
     Write,
     /// Up to 64 MiB of what is not pruned have been copied.

@@ -168,26 +168,3 @@ fn a_run_goes_on_from_wherever_it_was_stopped() {
     // The input is untouched, and nothing else is there.
     assert_eq!(fs::read_dir(setup.temp.path()).unwrap().count(), 1);
 }
-
-#[test]
-fn what_is_done_is_not_done_again() {
-    let setup = Setup::new();
-    for scope in [Scope::Tensor, Scope::Row, Scope::Global] {
-        for memory in MEMORIES {
-            let rule = rule(scope, Target::Sparsity(0.5));
-            let (report, calls) = setup.run(&rule, memory, Earlier::Refuse, u64::MAX);
-            let all = report.unwrap().bytes_read;
-            setup.take_output();
-            setup.run(&rule, memory, Earlier::Refuse, calls - 1).0.unwrap_err();
-            let report = setup.run(&rule, memory, Earlier::Resume, u64::MAX).0.unwrap();
-            setup.take_output();
-            // All that is copied counts as read. Of the rest, what the slots held may be read again.
-            let copied: u64 = report.tensors.iter().filter(|t| t.zeros.is_none()).map(|t| t.weights * 4).sum();
-            assert!(
-                report.bytes_read <= copied + 8192 + 2 * memory.min(all),
-                "{scope:?} {memory}: {}",
-                report.bytes_read
-            );
-        }
-    }
-}

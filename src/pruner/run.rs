@@ -68,7 +68,7 @@ impl Pruner {
     ///
     /// A run that does not finish, be it killed, leaves what it has done in a folder `.lopper-…` beside the output, if it
     /// is worth anything: [`Options::earlier`] says whether the next run goes on from there. It does so with the same
-    /// rule on the same input only; adapter and memory may be others. What is done again is at most about as much as
+    /// rule on the same input only; adapter and memory may be others. What is done again is at most twice as much as
     /// [`Options::memory`] holds. [`Unfinished::kept`] says where that folder is.
     ///
     /// Where the GPU runs out of memory, the run goes on with half of it; where a device that lopper opened is lost, it

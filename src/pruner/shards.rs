@@ -32,7 +32,7 @@ impl Shards<'_> {
 
 impl Source for Shards<'_> {
     fn read(&self, tensor: usize, offset: u64, buf: &mut [u8]) -> Result<(), BoxError> {
-        self.fail(Point::Read, "read")?;
+        self.fail(Point::Read(buf.len() as u64), "read")?;
         Ok(self.input.read_at(tensor, offset, buf)?)
     }
 }

@@ -122,10 +122,9 @@ impl Work<'_> {
         let total = rest.saturating_add(selected.saturating_mul(passes));
         let done = scheduler::done_bytes(&jobs, &tasks, &kept.past);
         if let Some(begin_with) = kept.begin_with {
-            tensors.iter().zip(&done).for_each(|(&tensor, &bytes)| begin_with(tensor, bytes));
+            tensors.iter().zip(&done.written).for_each(|(&tensor, &bytes)| begin_with(tensor, bytes));
         }
-        let done = done.iter().sum::<u64>().saturating_mul(passes);
-        let meter = Meter { progress: self.progress, done: AtomicU64::new(done), total };
+        let meter = Meter { progress: self.progress, done: AtomicU64::new(done.read), total };
         let failure = Failure::default();
         let (ends, read) = (self.ends, AtomicU64::new(0));
         let ends = Jobs { ends, tensors: &tensors, meter: &meter, failure: &failure, read };

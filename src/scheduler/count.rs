@@ -162,6 +162,11 @@ impl<'a> Pass<'a> {
         for (_, span) in &rest {
             driver.ask(driver.budget.chunks(*span, driver.jobs[span.job].dtype.size()));
         }
+        let resumable = driver.ledger.is_kept() && matches!(stream.of, Of::Task(_));
+        if resumable && at == 0 {
+            // The sample was worth its reading.
+            driver.ledger.counted(|| self.counted(0))?;
+        }
         let mut since = 0;
         for (number, span) in rest {
             let dtype = driver.jobs[span.job].dtype;
@@ -183,7 +188,8 @@ impl<'a> Pass<'a> {
                 counter.fresh += chunk.weights();
                 at += chunk.weights();
                 since += 1;
-                let keep = driver.ledger.is_kept() && matches!(stream.of, Of::Task(_)) && since >= driver.budget.slots;
+                // Once a ring: it waits for the GPU, and writes some MB.
+                let keep = resumable && since >= driver.budget.slots;
                 if counter.fresh > FLUSH || keep {
                     self.collect(number, Some(dtype))?;
                     since = 0;

@@ -55,6 +55,7 @@ mod stream;
 
 pub use budget::Budget;
 pub(crate) use ledger::CHECKING;
+use progress::Counted;
 pub(crate) use progress::{Done, Log, Past};
 
 use std::ops::Range;
@@ -175,10 +176,30 @@ pub(crate) struct Ends<'a> {
     pub sink: &'a dyn Sink,
 }
 
-/// For each job, its bytes that an earlier run has done.
-pub(crate) fn done_bytes(jobs: &[Job], tasks: &[Task], past: &Past) -> Vec<u64> {
+/// What an earlier run has done, in bytes.
+pub(crate) struct DoneBytes {
+    /// For each job, those that are written.
+    pub written: Vec<u64>,
+    /// Those that need not be read again, the counting pass of a pool included.
+    pub read: u64,
+}
+
+pub(crate) fn done_bytes(jobs: &[Job], tasks: &[Task], past: &Past) -> DoneBytes {
     let ledger = Ledger::new(jobs, tasks, &past.done, None);
-    jobs.iter().zip(ledger.weights_done()).map(|(job, weights)| weights * job.dtype.size() as u64).collect()
+    let sizes = jobs.iter().map(|job| job.dtype.size() as u64);
+    let written: Vec<u64> = ledger.weights_done().iter().zip(sizes).map(|(weights, size)| weights * size).collect();
+    let mut read = written.iter().sum();
+    for (number, task) in tasks.iter().enumerate().filter(|(_, task)| matches!(task, Task::Pool { .. })) {
+        let pool = &jobs[task.jobs()];
+        let counted = || Some(Counted::from_bytes(past.counted.as_deref()?, number, pool)?.weights);
+        let mut left = if ledger.stream(number).is_some() { u64::MAX } else { counted().unwrap_or(0) };
+        for job in pool {
+            let weights = left.min(job.shape.weights());
+            left -= weights;
+            read += weights * job.dtype.size() as u64;
+        }
+    }
+    DoneBytes { written, read }
 }
 
 /// [`run`], but for what an earlier run has done; what this one does goes to the log.

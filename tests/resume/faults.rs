@@ -23,6 +23,7 @@ fn places(setup: &Setup, rule: &Rule) -> HashMap<String, (Point, usize)> {
     let seen: Arc<Mutex<HashMap<String, (Point, usize)>>> = Arc::default();
     let counted = seen.clone();
     let faults = Faults::new(move |point| {
+        let point = kind(point);
         counted.lock().unwrap().entry(format!("{point:?}")).or_insert((point, 0)).1 += 1;
         None
     });
@@ -30,12 +31,17 @@ fn places(setup: &Setup, rule: &Rule) -> HashMap<String, (Point, usize)> {
     seen.lock().unwrap().clone()
 }
 
+/// Reads are one place, however long they are.
+fn kind(point: Point) -> Point {
+    if let Point::Read(_) = point { Point::Read(0) } else { point }
+}
+
 /// Faults that happen once, the `at`-th time that a run comes by `place`.
 fn once(place: Point, at: usize, fault: Fault) -> Faults {
     let left = Mutex::new(at);
     Faults::new(move |point| {
         let mut left = left.lock().unwrap();
-        let now = point == place && *left > 0 && {
+        let now = kind(point) == place && *left > 0 && {
             *left -= 1;
             *left == 0
         };
@@ -62,7 +68,7 @@ fn whatever_fails_wherever_nothing_is_lost() {
         assert!(gpu >= 4 && places.len() == gpu + 3, "{places:?}");
         for &(place, times) in places.values() {
             let faults = match place {
-                Point::Read => vec![Fault::Io(ErrorKind::UnexpectedEof), Fault::Io(ErrorKind::TimedOut)],
+                Point::Read(_) => vec![Fault::Io(ErrorKind::UnexpectedEof), Fault::Io(ErrorKind::TimedOut)],
                 Point::Write | Point::Copy => vec![Fault::Io(ErrorKind::StorageFull)],
                 Point::Gpu("waiting for the GPU") => vec![Fault::Hangs, Fault::Lost],
                 Point::Gpu(_) => vec![Fault::OutOfMemory, Fault::Rejected("the shader is too long"), Fault::Lost],
@@ -126,4 +132,45 @@ fn memory_that_never_suffices_is_an_error_that_says_so() {
     // Memory that is given back is used again.
     prune(&setup, &rule, open(), Earlier::Resume, &Faults::new(|_| None)).unwrap();
     setup.take_output();
+}
+
+/// What two runs read together beyond what one reads is what was done again.
+#[test]
+fn what_is_done_again_is_no_more_than_twice_what_the_slots_hold() {
+    let setup = Setup::new();
+    let reads = |rule: &Rule, memory, earlier, stop_at: u64| {
+        let (bytes, calls) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
+        let counted = bytes.clone();
+        let faults = Faults::new(move |point| {
+            if let Point::Read(bytes) = point {
+                counted.fetch_add(bytes, Ordering::Relaxed);
+            }
+            None
+        });
+        let progress = |_, _| match calls.fetch_add(1, Ordering::Relaxed) {
+            call if call + 1 >= stop_at => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        };
+        let options = Options { memory, earlier, ..Options::default() };
+        let pruner = Pruner::new(common::gpu().clone()).with_faults(faults);
+        let done = pruner.prune(&setup.input, &setup.output, rule, &options, &progress);
+        assert_eq!(done.is_ok(), stop_at == u64::MAX);
+        (bytes.load(Ordering::Relaxed), calls.into_inner())
+    };
+    for scope in [Scope::Tensor, Scope::Row, Scope::Global] {
+        for memory in &MEMORIES[..2] {
+            let rule = rule(scope, Target::Sparsity(0.5));
+            let (all, calls) = reads(&rule, *memory, Earlier::Refuse, u64::MAX);
+            setup.take_output();
+            for stop_at in [calls / 4, calls / 2, calls * 3 / 4, calls - 1] {
+                let (first, _) = reads(&rule, *memory, Earlier::Refuse, stop_at);
+                let (rest, _) = reads(&rule, *memory, Earlier::Resume, u64::MAX);
+                let again = (first + rest).saturating_sub(all);
+                eprintln!("{scope:?} in {memory}: of {first} bytes, {again} again");
+                // A chunk in each slot, and what was counted or masked since it was last written down.
+                assert!(again <= 2 * memory, "{scope:?} in {memory}: of {first} bytes, {again} again");
+                setup.take_output();
+            }
+        }
+    }
 }
