@@ -2,9 +2,9 @@
 //!
 //! Guarantees:
 //!
-//! - Until [`Output::commit`], all that exists is one folder named `.lopper-…` in the output's folder. Dropping the output
-//!   removes it, and the folders that were created for it; so does [`Unfinished::abandon`], for a process that cannot
-//!   wait for that. (One that is killed leaves it behind; it is never taken for part of a checkpoint, and may be
+//! - Until [`Output::commit`], all that exists is one folder named `.lopper-…` in the output's folder. Dropping the
+//!   output removes it, and the folders that were created for it; so does [`Unfinished::abandon`], for a process that
+//!   cannot wait for that. (One that is killed leaves it behind; it is never taken for part of a checkpoint, and may be
 //!   deleted.) It stays if it holds work that another run can go on from.
 //! - `commit` renames nothing before everything is written and synced; the index comes last. Without `force` no file is
 //!   replaced, not even one that appeared meanwhile.
@@ -160,8 +160,8 @@ impl Output {
     /// If a rename fails, those before it are undone, except with `force`: what was replaced is gone.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the output is not written in full or the input has changed, [`Error::Output`] if a file has appeared where one
-    /// was to go, [`Error::Io`] if the operating system refuses something.
+    /// [`Error::Checkpoint`] if the output is not written in full or the input has changed, [`Error::Output`] if a file
+    /// has appeared where one was to go, [`Error::Io`] if the operating system refuses something.
     pub fn commit(self) -> Result<Committed> {
         self.check_complete()?;
         self.settle()?;

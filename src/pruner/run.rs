@@ -26,8 +26,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 512 MiB, which fits a GPU of 4 GiB many times over and keeps tensors of up to 300 MB in place; no force; an earlier run's
-    /// work is neither gone on from nor deleted.
+    /// 512 MiB, which fits a GPU of 4 GiB many times over and keeps tensors of up to 300 MB in place; no force; an earlier
+    /// run's work is neither gone on from nor deleted.
     fn default() -> Self {
         Self { memory: 512 << 20, force: false, earlier: Earlier::Refuse }
     }
@@ -129,8 +129,8 @@ impl Pruner {
     /// does not select, to `sink`. Both know a tensor by its number in `tensors`. The bytes are those that
     /// [`Pruner::prune`] writes for a checkpoint with the same tensors in the same order.
     ///
-    /// Takes [`Options::memory`] and 1 MiB; [`Options::force`] means nothing here. [`Source`] and [`Sink`] say which
-    /// thread asks them what, and in which order. If source, sink or `progress` panic, the run ends, and the panic goes
+    /// Takes [`Options::memory`] and 1 MiB; the other options mean nothing here. [`Source`] and [`Sink`] say which thread
+    /// asks them what, and in which order. If source, sink or `progress` panic, the run ends, and the panic goes
     /// on in the caller.
     ///
     /// Stopping: [`ControlFlow::Break`] from `progress` ends the run with [`Error::Cancelled`](crate::Error::Cancelled)

@@ -17,12 +17,11 @@
 //! - **Bounded.** All memory is `slots × chunk` and a constant: the slots, host copies and staging included, take at most
 //!   the budget, whatever the matrix, the file or the model. Besides it there are histograms (8 MiB for each
 //!   element type, and a few times that on the host while a pool's cut is found), 1 MiB of buffers for reading and
-//!   writing, and in a pool 512 bytes per matrix for what was counted. A matrix of any size works: one that fits three quarters of
-//!   the budget's slots is read once; a larger one, and a pool of matrices under one cut, is read once to count and once to
-//!   mask. (Weights of 32 bits, or a sample that misled, may take another count.)
+//!   writing, and in a pool 512 bytes per matrix for what was counted. A matrix of any size works: one that fits three
+//!   quarters of the budget's slots is read once; a larger one, and a pool of matrices under one cut, is read once to
+//!   count and once to mask. (Weights of 32 bits, or a sample that misled, may take another count.)
 //! - **No deadlock.** The reader takes slots in the order in which the driver consumes loads; the driver never
 //!   holds all slots; finishers return slots without waiting for either.
-//!
 //! - **Resumable**, within the crate. Tasks are done in parts, at most half a ring of chunks each but for matrices that
 //!   are resident, and every part that is written goes to a log (`progress.rs`); a run that is given the log of an
 //!   earlier one does the rest.
