@@ -2,7 +2,7 @@
 //! parsers are the tool's and not the library's.
 
 #[path = "../src/cli/values.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tool uses the rest")]
 mod values;
 
 use lopper::checkpoint::TensorInfo;

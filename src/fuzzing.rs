@@ -1,8 +1,6 @@
 //! The bodies of the fuzz targets, for `fuzz/` and `tests/fuzz.rs`. They assert what must hold for any bytes. No part of
 //! the API.
 
-#![allow(missing_docs)]
-
 pub use crate::checkpoint::fuzzing::{header, index};
 pub use crate::scheduler::fuzzing::planner;
 

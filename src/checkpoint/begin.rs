@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
@@ -13,7 +13,7 @@ use super::folder::{self, OtherFile};
 use super::head::Head;
 use super::journal::{Found, Journal, Line, Read};
 use super::output::Output;
-use super::pending::Pending;
+use super::pending::{Pending, sync_folder};
 use super::place::{self, Created, refused};
 use super::read::{Checkpoint, Layout};
 use super::scaffold::{ANEW, INDEX, Scaffold, left_in, other};
@@ -132,6 +132,11 @@ impl Output {
                 pending
             });
         }
+        if journal.is_some() && !resumes {
+            // A file that lasts is of no use in a folder that does not.
+            sync_folder(scaffold.path())?;
+            sync_folder(&folder)?;
+        }
         let past =
             Past { done: done(&lines), counts: if resumes { scaffold.contents(super::settle::COUNTS)? } else { None } };
         let output = Self {
@@ -150,6 +155,7 @@ impl Output {
             final_path,
             notes: Mutex::default(),
             settling: Mutex::default(),
+            sync_failed: AtomicBool::new(false),
             journal,
             unfinished: unfinished.clone(),
             scaffold,

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock};
 
 use super::changed;
@@ -60,6 +60,7 @@ pub struct Output {
     pub(super) notes: Mutex<Vec<Line>>,
     /// Held while what was written is made to last.
     pub(super) settling: Mutex<()>,
+    pub(super) sync_failed: AtomicBool,
     pub(super) journal: Option<Journal>,
     pub(super) unfinished: Unfinished,
     /// Last but one, so that it is removed when no file in it is open.
@@ -242,7 +243,7 @@ impl Output {
         let (file, evicted) = self.handles.get(shard, || self.shards[shard].reopen())?;
         if let Some(evicted) = evicted {
             // Some systems report a failed write only to handles that were open at the time.
-            evicted.sync_data().map_err(Error::io("sync", &self.folder))?;
+            self.sync(&evicted, &self.folder)?;
         }
         Ok(file)
     }

@@ -69,7 +69,7 @@ impl Pruner {
     /// A run that does not finish, be it killed, leaves what it has done in a folder `.lopper-…` beside the output, if it
     /// is worth anything: [`Options::earlier`] says whether the next run goes on from there. It does so with the same
     /// rule on the same input only; adapter and memory may be others. What is done again is at most twice as much as
-    /// [`Options::memory`] holds. [`Unfinished::kept`] says where that folder is.
+    /// [`Options::memory`] holds; after a kill, what had not reached the disk is too. [`Unfinished::kept`] says where that folder is.
     ///
     /// Where the GPU runs out of memory, the run goes on with half of it; where a device that lopper opened is lost, it
     /// goes on with a new one. [`Report::retries`] says so.
@@ -179,7 +179,10 @@ const RARELY: Duration = Duration::from_secs(1);
 fn sync_ahead(output: &Output, least: u64, ended: &AtomicBool) -> Result<()> {
     let mut last = Instant::now();
     while !ended.load(Ordering::Relaxed) {
-        if output.sync_ahead(least, last.elapsed() >= RARELY)? {
+        if output.sync_ahead(least)? {
+            last = Instant::now();
+        } else if last.elapsed() >= RARELY {
+            output.settle()?;
             last = Instant::now();
         } else {
             std::thread::sleep(Duration::from_millis(10));
