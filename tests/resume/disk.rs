@@ -4,17 +4,18 @@ use std::process::{Command, Output};
 
 use super::*;
 
-/// Runs a script in a namespace of its own, in which it may mount.
+/// Runs a script in a namespace of its own, in which it may mount; `prune INPUT -o OUTPUT` prunes half.
 fn mounted(setup: &Setup, script: &str) -> Output {
     let own_root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
     let mut command = Command::new("unshare");
-    command.arg("--mount").args((!own_root).then_some("--map-root-user")).args(["sh", "-ec", script]);
-    let adapter = std::env::var("LOPPER_ADAPTER").map_or(String::new(), |name| format!("--adapter '{name}'"));
+    let prune =
+        r#"prune() { "$LOPPER" prune "$@" --sparsity 0.5 --quiet ${LOPPER_ADAPTER:+--adapter "$LOPPER_ADAPTER"}; }"#;
+    let script = format!("{prune}\n{script}");
+    command.arg("--mount").args((!own_root).then_some("--map-root-user")).args(["sh", "-ec", &script]);
     let output = command
         .env("LOPPER", env!("CARGO_BIN_EXE_lopper"))
         .env("IN", &setup.input)
         .env("DISK", setup.temp.path().join("disk"))
-        .env("RULE", format!("--sparsity 0.5 --quiet {adapter}"))
         .env("OUT", &setup.output)
         .output()
         .expect("util-linux has `unshare`");
@@ -31,11 +32,11 @@ fn a_full_disk_costs_nothing_but_the_room_that_was_missing() {
     for room in [16, whole / 3, whole * 2 / 3, whole - 8192] {
         let script = format!(
             r#"mount -t tmpfs -o size={}k none "$DISK" || exit 99
-               $LOPPER prune "$IN" -o "$DISK/out" $RULE && exit 98
+               prune "$IN" -o "$DISK/out" && exit 98
                for name in "$DISK"/out/*; do [ ! -e "$name" ] || exit 97; done
                mount -o remount,size=64m "$DISK"
-               $LOPPER prune "$IN" -o "$DISK/out" $RULE --resume
-               $LOPPER prune "$IN" -o "$OUT" $RULE
+               prune "$IN" -o "$DISK/out" --resume
+               prune "$IN" -o "$OUT"
                for name in "$OUT"/*; do cmp "$name" "$DISK/out/$(basename "$name")"; done
                [ "$(ls -A "$DISK/out")" = "$(ls -A "$OUT")" ]
             "#,
@@ -54,7 +55,7 @@ fn a_disk_that_may_not_be_written_to_is_named() {
     let setup = Setup::new();
     fs::create_dir(setup.temp.path().join("disk")).unwrap();
     let script = r#"mount -t tmpfs -o ro none "$DISK" || exit 99
-        $LOPPER prune "$IN" -o "$DISK/out" $RULE"#;
+        prune "$IN" -o "$DISK/out""#;
     let Output { status, stderr, .. } = mounted(&setup, script);
     let said = String::from_utf8_lossy(&stderr);
     assert_eq!(status.code(), Some(1), "{said}");
