@@ -79,12 +79,14 @@ pub mod reference;
 pub mod scheduler;
 mod target;
 mod tensor;
+mod unit;
 
 pub use error::{BoxError, Error, Result};
 pub use record::Lopper;
 pub use safetensors;
-pub use target::{Scope, Target, quota};
+pub use target::{Scope, Target, Ties, quota};
 pub use tensor::{Dtype, Shape};
+pub use unit::{Norm, Unit};
 pub use wgpu;
 
 /// The README's examples compile.

@@ -8,7 +8,7 @@ pub enum Target {
     Sparsity(f64),
     /// Every weight of magnitude at most this goes; NaN stays.
     Threshold(f64),
-    /// All but this many go: per tensor, per row, or over all tensors, as the scope says.
+    /// All but this many go: per tensor, per row, over all tensors, or per group, as the scope says.
     Keep(u64),
 }
 
@@ -22,15 +22,31 @@ pub enum Scope {
     Row,
     /// Those of all selected tensors, compared by value across element types.
     Global,
+    /// So many consecutive weights along the inputs of one output, from the first input on: N:M sparsity, with
+    /// [`Target::Keep`] as N. Where inputs do not divide by it, the last ones of each output stay as they are.
+    Group(u32),
+}
+
+/// What happens to ties at the cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Ties {
+    /// As many go as are needed, lowest index first.
+    #[default]
+    Exact,
+    /// All of them stay.
+    Stay,
+    /// All of them go.
+    Go,
 }
 
 impl Scope {
-    /// `tensor`, `row` or `global`.
+    /// `tensor`, `row`, `global` or `group`.
     pub const fn name(self) -> &'static str {
         match self {
             Scope::Tensor => "tensor",
             Scope::Row => "row",
             Scope::Global => "global",
+            Scope::Group(_) => "group",
         }
     }
 }

@@ -68,6 +68,7 @@ fn expected(tensors: &[Tensor], order: &[usize], scope: Scope, target: Target) -
             }
             Scope::Global if pools.is_empty() => pools.push(keys.collect()),
             Scope::Global => pools[0].extend(keys),
+            Scope::Group(_) => unreachable!("not asked for here"),
         }
     }
     for mut pool in pools {
@@ -102,7 +103,7 @@ fn prune(gpu: &Gpu, input: &Path, output: &Path, rule: &Rule, memory: u64) -> lo
 }
 
 fn rule(scope: Scope, target: Target) -> Rule {
-    Rule { target, scope, selection: Selection { all: true, ..Selection::default() } }
+    Rule { scope, selection: Selection { all: true, ..Selection::default() }, ..Rule::new(target) }
 }
 
 struct Folder(tempfile::TempDir);

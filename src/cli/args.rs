@@ -182,7 +182,7 @@ impl PruneArgs {
             all: self.all,
             sparsity_for: self.sparsity_for.clone(),
         };
-        Rule { target, scope, selection }
+        Rule { scope, selection, ..Rule::new(target) }
     }
 }
 

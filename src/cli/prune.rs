@@ -92,6 +92,7 @@ fn preview(plan: &Plan, infos: &[TensorInfo], scope: Scope) -> String {
             (Some(Target::Sparsity(s)), Scope::Row) => count(rows * quota(s, cols)),
             (Some(Target::Keep(n)), Scope::Tensor) => count(weights - n),
             (Some(Target::Keep(n)), Scope::Row) => count(weights - n * rows),
+            (Some(_), Scope::Group(_)) => "in each group".into(),
         };
         let (dtype, shape) = (info.dtype.to_string(), shape(&info.shape));
         grid.row([info.name.clone(), dtype, shape, count(weights), goes, planned.reason.clone()]);

@@ -5,6 +5,7 @@
 //! prune_tensors:  Rule + Source     ─► Plan ─► scheduler ─► Sink   ─► Report
 //! ```
 
+mod compat;
 mod ends;
 mod plan;
 mod report;
@@ -12,15 +13,18 @@ mod resume;
 mod rule;
 mod run;
 mod schedule;
+mod score;
 mod shards;
 mod verify;
 mod work;
 
 pub use crate::checkpoint::Earlier;
-pub use crate::{Scope, Target, quota};
+pub use crate::{Norm, Scope, Target, Unit, quota};
+pub use compat::Compat;
 pub use ends::{Sink, Source};
 pub use plan::{Plan, PlannedTensor};
 pub use report::{Action, AdapterReport, Report, RuleReport, Seconds, TensorReport, Totals};
-pub use rule::{Rule, Selection};
+pub use rule::{Layout, Rule, Selection};
 pub use run::{Options, Progress, Pruner};
+pub use score::Score;
 pub use verify::{CutScope, Mismatch, TensorVerification, Verification, verify};

@@ -1,6 +1,7 @@
 //! What to prune, by how much, compared with what.
 
-use crate::{Error, Result, Scope, Target};
+use super::{Compat, Score};
+use crate::{Error, Norm, Result, Scope, Target, Unit};
 
 /// Which tensors are pruned.
 ///
@@ -18,21 +19,60 @@ pub struct Selection {
     pub sparsity_for: Vec<(String, f64)>,
 }
 
-/// A whole rule: what a run does to a checkpoint.
+/// How the dimensions of tensors of two or more lie. It decides what a row is, and in which order ties go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// `[outputs, inputs, kernel…]`, as torch has them.
+    #[default]
+    OutIn,
+    /// `[kernel…, inputs, outputs]`, as Keras has them.
+    InOut,
+}
+
+impl Layout {
+    /// `out-in` or `in-out`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Layout::OutIn => "out-in",
+            Layout::InOut => "in-out",
+        }
+    }
+}
+
+/// One rule: which tensors are pruned, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// How much goes.
     pub target: Target,
     /// Who competes with whom.
     pub scope: Scope,
+    /// What is kept or pruned as one.
+    pub unit: Unit,
+    /// How the scores of a unit's weights become one.
+    pub norm: Norm,
+    /// What goes first.
+    pub score: Score,
+    /// Which dimensions are outputs and inputs.
+    pub layout: Layout,
+    /// Whose counts to give.
+    pub compat: Compat,
     /// Which tensors.
     pub selection: Selection,
 }
 
 impl Rule {
-    /// A rule for this target: scope `tensor`, default selection.
+    /// A rule for this target: weights by magnitude, scope `tensor`, default selection.
     pub fn new(target: Target) -> Self {
-        Self { target, scope: Scope::default(), selection: Selection::default() }
+        Self {
+            target,
+            scope: Scope::default(),
+            unit: Unit::default(),
+            norm: Norm::default(),
+            score: Score::default(),
+            layout: Layout::default(),
+            compat: Compat::default(),
+            selection: Selection::default(),
+        }
     }
 
     /// Checks numbers and contradictions.

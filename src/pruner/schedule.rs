@@ -27,6 +27,7 @@ pub(super) fn schedule(plan: &Plan, scope: Scope) -> Schedule {
             (_, Target::Threshold(magnitude)) => tasks.push(Task::UpTo { job, magnitude }),
             (Scope::Global, _) => pool = Some(target),
             (Scope::Tensor, _) => tasks.push(Task::Matrix { job, k: goes(target, shape.weights()) }),
+            (Scope::Group(_), _) => unreachable!("refused by `Rule::check`"),
             (Scope::Row, _) => tasks.push(Task::Rows { job, k: goes(target, shape.cols) }),
         }
     }

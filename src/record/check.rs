@@ -25,6 +25,9 @@ pub fn check(descriptor: &PruneDescriptor<'_>, lopper: &Lopper) -> Result<()> {
         }
     }
     amount(descriptor)?;
+    if let Scope::Group(_) = descriptor.scope {
+        return Err(Error::Rule("scope `group` is not prepared: record `Kernels::group` yourself".into()));
+    }
     if descriptor.scope == Scope::Global {
         one_type(matrices)?;
         let total: u64 = matrices.iter().map(MatrixView::weights).sum();
