@@ -39,6 +39,17 @@ pub enum Ties {
     Go,
 }
 
+impl Ties {
+    /// How many of `ties` go, where `exact` would make the count.
+    pub(crate) fn go(self, ties: u64, exact: u64) -> u64 {
+        match self {
+            Ties::Exact => exact,
+            Ties::Stay => 0,
+            Ties::Go => ties,
+        }
+    }
+}
+
 impl Scope {
     /// `tensor`, `row`, `global` or `group`.
     pub const fn name(self) -> &'static str {

@@ -56,7 +56,7 @@ fn a_matrix_of_more_than_32_bits_of_weights_is_pruned_to_the_weight() {
     let boundary = (1 << 32) + 12_345;
     let k = boundary - u64::div_ceil(boundary, STEP);
     let huge = Huge { boundary, seen: AtomicU64::new(0) };
-    let job = Job { dtype: Dtype::F8E4M3, shape: Shape::new(1, WEIGHTS) };
+    let job = Job::new(Dtype::F8E4M3, Shape::new(1, WEIGHTS));
     let (outcomes, _) = run(common::gpu(), &[job], &[Task::Matrix { job: 0, k }], &huge, &huge, 64 << 20).unwrap();
     assert_eq!(huge.seen.load(Ordering::Relaxed), WEIGHTS);
     assert_eq!((outcomes[0].zeros_before, outcomes[0].zeros), (WEIGHTS - ones, WEIGHTS - ones));

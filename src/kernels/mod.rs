@@ -58,8 +58,10 @@ mod row;
 mod score;
 mod settle;
 mod several;
+mod stub;
 mod threshold;
 mod view;
+pub use stub::*;
 
 pub use bracket::{SamplePlan, WINDOW_BYTES};
 pub(crate) use histogram::counted_bytes;

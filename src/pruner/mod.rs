@@ -5,6 +5,7 @@
 //! prune_tensors:  Rule + Source     ─► Plan ─► scheduler ─► Sink   ─► Report
 //! ```
 
+mod arrange;
 mod compat;
 mod ends;
 mod plan;
@@ -14,7 +15,9 @@ mod rule;
 mod run;
 mod schedule;
 mod score;
+mod scores;
 mod shards;
+mod slabs;
 mod verify;
 mod work;
 

@@ -28,6 +28,8 @@ pub struct PlannedTensor {
     pub action: Action,
     /// Why, in words for a table and a report.
     pub reason: String,
+    /// The number of the rule that prunes it.
+    pub rule: Option<usize>,
     /// The element type of a tensor that is pruned; none for one that is copied.
     pub dtype: Option<Dtype>,
     /// `shape[0]` rows of the product of the other dimensions; one row for a tensor of fewer than two dimensions.

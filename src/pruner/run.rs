@@ -103,7 +103,8 @@ impl Pruner {
             let copy_rest = |pruned: &dyn Fn(usize) -> bool, on_bytes: &OnBytes<'_>| shards.copy_rest(pruned, on_bytes);
             let report = loop {
                 let done = Kept { past: kept.past(), log: Some(&kept), begin_with: Some(&begin_with) };
-                let work = Work { gpu: &gpu, ends, plan: &plan, rule, memory, progress, bytes };
+                let work =
+                    Work { gpu: &gpu, ends, plan: &plan, rules: std::slice::from_ref(rule), memory, progress, bytes };
                 let error = match work.run(&copy_rest, &done) {
                     Err(error) if retries.len() < resume::RETRIES => error,
                     report => break report,
@@ -154,7 +155,15 @@ impl Pruner {
         let bytes = check_list(tensors)?;
         let plan = Plan::new(rule, tensors)?;
         let ends = Ends { tensors, source, sink };
-        let work = Work { gpu: &self.gpu, ends, plan: &plan, rule, memory: options.memory, progress, bytes };
+        let work = Work {
+            gpu: &self.gpu,
+            ends,
+            plan: &plan,
+            rules: std::slice::from_ref(rule),
+            memory: options.memory,
+            progress,
+            bytes,
+        };
         let report = work.run(&|pruned, on_bytes| ends.pass_through(pruned, on_bytes), &Kept::default())?;
         committed(report, start, || ends.commit().map(|()| bytes))
     }

@@ -1,45 +1,151 @@
 //! From a plan to jobs and tasks for the scheduler.
 
-use super::{Plan, Scope, Target};
-use crate::scheduler::{Job, Task};
+use super::arrange::{Arrangement, Rows};
+use super::scores::Scores;
+use super::{Plan, PlannedTensor, Rule, Scope, Score, Target, Unit};
+use crate::checkpoint::{self, TensorInfo};
+use crate::scheduler::{Each, Job, Scoring, Task};
+use crate::{Dtype, Norm, Result, Shape, Ties};
 
 /// Jobs and tasks for the scheduler.
 pub(super) struct Schedule {
-    /// The tensor of each job.
-    pub tensors: Vec<usize>,
-    /// The tensors to prune, in the order of the list.
+    /// What each job is made of.
+    pub pruned: Vec<Pruned>,
+    /// The matrices.
     pub jobs: Vec<Job>,
     /// What is to be done with them.
     pub tasks: Vec<Task>,
-    /// How often what is pruned is read, as far as it is known beforehand.
-    pub passes: u64,
+    /// Bytes that are read of what is pruned, as far as it is known beforehand.
+    pub reads: u64,
 }
 
-pub(super) fn schedule(plan: &Plan, scope: Scope) -> Schedule {
-    let (mut tensors, mut jobs, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-    let mut pool = None;
-    for (t, planned) in plan.tensors.iter().enumerate() {
-        let (Some(dtype), Some(target)) = (planned.dtype, planned.target) else { continue };
-        let (job, shape) = (jobs.len(), planned.shape);
-        tensors.push(t);
-        jobs.push(Job { dtype, shape });
-        match (scope, target) {
-            (_, Target::Threshold(magnitude)) => tasks.push(Task::UpTo { job, magnitude }),
-            (Scope::Global, _) => pool = Some(target),
-            (Scope::Tensor, _) => tasks.push(Task::Matrix { job, k: goes(target, shape.weights()) }),
-            (Scope::Group(_), _) => unreachable!("refused by `Rule::check`"),
-            (Scope::Row, _) => tasks.push(Task::Rows { job, k: goes(target, shape.cols) }),
+/// A tensor that is pruned.
+pub(super) struct Pruned {
+    /// Which one.
+    pub tensor: usize,
+    /// Its rule.
+    pub rule: usize,
+    pub arrangement: Arrangement,
+    /// The tensor of the rule's file that scores it.
+    pub scored_by: Option<usize>,
+}
+
+/// # Errors
+/// Those of [`Scores::find`].
+pub(super) fn schedule(plan: &Plan, rules: &[Rule], scores: &[Scores], infos: &[TensorInfo]) -> Result<Schedule> {
+    let mut schedule = Schedule { pruned: Vec::new(), jobs: Vec::new(), tasks: Vec::new(), reads: 0 };
+    let all = || plan.tensors.iter().zip(infos).enumerate();
+    let pooled = |rule: usize, target| rules[rule].scope == Scope::Global && !matches!(target, Target::Threshold(_));
+    for (tensor, (planned, info)) in all() {
+        let (Some(rule), Some(target)) = (planned.rule, planned.target) else { continue };
+        if !pooled(rule, target) {
+            let job = schedule.add((tensor, planned, info), rule, rules, scores)?;
+            let task = task(&rules[rule], target, job, &schedule.jobs[job]);
+            schedule.tasks.push(task);
         }
     }
-    if let Some(target) = pool {
-        let total = jobs.iter().map(|job| job.shape.weights()).sum();
-        tasks.push(Task::Pool { jobs: 0..jobs.len(), k: goes(target, total) });
+    for (number, rule) in rules.iter().enumerate() {
+        let first = schedule.jobs.len();
+        let mut target = None;
+        for (tensor, (planned, info)) in all() {
+            if planned.rule == Some(number) && planned.target.is_some_and(|target| pooled(number, target)) {
+                schedule.add((tensor, planned, info), number, rules, scores)?;
+                target = planned.target;
+            }
+        }
+        if let Some(target) = target {
+            let jobs = first..schedule.jobs.len();
+            let total = schedule.jobs[first..].iter().map(|job| job.units().weights()).sum();
+            let (k, ties) = rank(rule, target, total);
+            schedule.tasks.push(Task::Pool { jobs, k, ties });
+        }
     }
-    // A pool is read to be counted, and again to be masked.
-    let passes = if pool.is_some() { 2 } else { 1 };
-    Schedule { tensors, jobs, tasks, passes }
+    for task in &schedule.tasks {
+        // A pool is read to be counted, and again to be masked.
+        let passes = if matches!(task, Task::Pool { .. }) { 2 } else { 1 };
+        let bytes = |job: usize| schedule.jobs[job].shape.weights() * schedule.jobs[job].dtype.size() as u64;
+        schedule.reads = schedule.reads.saturating_add(passes * task.jobs().map(bytes).sum::<u64>());
+    }
+    Ok(schedule)
 }
 
-fn goes(target: Target, n: u64) -> u64 {
-    target.goes(n).expect("a threshold is no count, and is dealt with before")
+impl Schedule {
+    fn add(
+        &mut self,
+        (tensor, planned, info): (usize, &PlannedTensor, &TensorInfo),
+        number: usize,
+        rules: &[Rule],
+        scores: &[Scores],
+    ) -> Result<usize> {
+        let rule = &rules[number];
+        let dtype = planned.dtype.expect("what is pruned has a type");
+        let (arrangement, mut job) = matrix(rule, dtype, &info.shape);
+        let inputs = inputs(rule, &arrangement);
+        let found = scores[number].find(info, &job, inputs)?;
+        job.scoring = match (&rule.score, found) {
+            (_, Some((_, scoring))) => scoring,
+            (Score::Random { seed }, _) => Scoring::Random { seed: seed_of(*seed, &info.name) },
+            _ => Scoring::Magnitude,
+        };
+        self.jobs.push(job);
+        self.pruned.push(Pruned { tensor, rule: number, arrangement, scored_by: found.map(|(number, _)| number) });
+        Ok(self.jobs.len() - 1)
+    }
+}
+
+/// The matrix of a tensor, as a rule sees it.
+fn matrix(rule: &Rule, dtype: Dtype, shape: &[u64]) -> (Arrangement, Job) {
+    let rows = match (rule.unit, rule.scope) {
+        (Unit::Column, _) => Rows::Inputs,
+        (_, Scope::Group(_)) => Rows::OutputsOfKernel,
+        _ => Rows::Outputs,
+    };
+    let arrangement = Arrangement::new(shape, rule.layout, rows, dtype.size() as u64);
+    let shape = arrangement.shape();
+    let (unit, norm) = match rule.unit {
+        Unit::Weight => (Shape::new(1, 1), Norm::L1),
+        Unit::Row | Unit::Column => (Shape::new(1, shape.cols), rule.norm),
+        Unit::Block { rows, cols } => (Shape::new(rows.into(), cols.into()), rule.norm),
+    };
+    let slab = match arrangement.is_as_stored() {
+        true => 0,
+        false => arrangement.slab_bytes() / (shape.cols * dtype.size() as u64),
+    };
+    (arrangement, Job { unit, norm, slab, ..Job::new(dtype, shape) })
+}
+
+/// How many inputs a matrix has, each with columns of its own.
+fn inputs(rule: &Rule, arrangement: &Arrangement) -> u64 {
+    match rule.unit {
+        Unit::Column => arrangement.shape().rows,
+        _ => arrangement.shape().cols / arrangement.columns_per_input(),
+    }
+}
+
+fn task(rule: &Rule, target: Target, job: usize, matrix: &Job) -> Task {
+    let units = matrix.units();
+    match (rule.scope, target) {
+        (_, Target::Threshold(magnitude)) => Task::UpTo { job, magnitude },
+        (Scope::Group(of), Target::Keep(keep)) => Task::Rows { job, each: Each::Group { keep: keep as u32, of } },
+        (Scope::Row, _) => Task::Rows { job, each: Each::Smallest { k: rank(rule, target, units.cols).0 } },
+        _ => match rank(rule, target, units.weights()) {
+            (k, Ties::Exact) => Task::Matrix { job, k },
+            (k, ties) => Task::Pool { jobs: job..job + 1, k, ties },
+        },
+    }
+}
+
+/// The rank of the cut among `n` that compete, and what happens to ties at it.
+fn rank(rule: &Rule, target: Target, n: u64) -> (u64, Ties) {
+    match target {
+        Target::Sparsity(sparsity) => rule.compat.cut(sparsity, n),
+        Target::Keep(keep) => (n.saturating_sub(keep), Ties::Exact),
+        Target::Threshold(_) => unreachable!("a threshold is no count, and is dealt with before"),
+    }
+}
+
+/// The seed of a tensor's numbers.
+fn seed_of(seed: u64, name: &str) -> u64 {
+    let digest = checkpoint::digest(format!("{seed} {name}").as_bytes());
+    u64::from_str_radix(&digest[..16], 16).expect("a digest is hexadecimal")
 }

@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use super::ends::Ends;
 use super::run::Progress;
-use super::schedule::{Schedule, schedule};
-use super::{Action, AdapterReport, Plan, Report, Rule, RuleReport, Seconds, TensorReport, Totals};
+use super::schedule::{Pruned, Schedule, schedule};
+use super::scores::{self, Scores};
+use super::slabs::Slabs;
+use super::{Action, AdapterReport, Plan, Report, Rule, RuleReport, Score, Seconds, TensorReport, Totals};
 use crate::gpu::Gpu;
-use crate::scheduler::{self, Log, Outcome, Past, Sink, Source};
+use crate::scheduler::{self, Job, Log, Outcome, Past, Scoring, Sink, Source};
 use crate::{Error, Result};
 
 /// Is told bytes that were copied since it was last told; an error of it ends the copying.
@@ -25,7 +27,7 @@ pub(super) struct Work<'a> {
     pub gpu: &'a Gpu,
     pub ends: Ends<'a>,
     pub plan: &'a Plan,
-    pub rule: &'a Rule,
+    pub rules: &'a [Rule],
     pub memory: u64,
     pub progress: &'a Progress<'a>,
     /// Bytes of the input, those that are copied included.
@@ -90,8 +92,12 @@ impl Drop for StopOnPanic<'_> {
 /// The pruned tensors, as the scheduler's source and sink.
 struct Jobs<'a> {
     ends: Ends<'a>,
-    /// The tensor of each job.
-    tensors: &'a [usize],
+    pruned: &'a [Pruned],
+    jobs: &'a [Job],
+    /// By rule.
+    scores: &'a [Scores],
+    /// Of matrices that are not as they lie: weights, and scores.
+    slabs: [Slabs; 2],
     meter: &'a Meter<'a>,
     failure: &'a Failure,
     read: AtomicU64,
@@ -100,15 +106,59 @@ struct Jobs<'a> {
 impl Source for Jobs<'_> {
     fn read(&self, job: usize, offset: u64, buf: &mut [u8]) -> Result<()> {
         self.failure.check()?;
-        self.ends.read(self.tensors[job], offset, buf)?;
+        let (pruned, matrix) = (&self.pruned[job], &self.jobs[job]);
+        let read = |at: u64, buf: &mut [u8]| self.ends.read(pruned.tensor, at, buf);
+        if matrix.slab == 0 {
+            read(offset, buf)?;
+        } else {
+            let total = matrix.shape.weights() * matrix.dtype.size() as u64;
+            self.slabs[0].read(job, &pruned.arrangement, total, offset, buf, read)?;
+        }
         self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
         self.meter.add(buf.len() as u64)
+    }
+
+    fn scales(&self, job: usize) -> Result<Vec<f32>> {
+        let (pruned, matrix) = (&self.pruned[job], &self.jobs[job]);
+        let per_input = pruned.arrangement.columns_per_input() as usize;
+        let mut norms = vec![0.0; matrix.shape.cols as usize / per_input];
+        self.read_scores(pruned, 0, &mut norms)?;
+        Ok(norms.into_iter().flat_map(|norm| std::iter::repeat_n(norm, per_input)).collect())
+    }
+
+    fn scores(&self, job: usize, first: u64, scores: &mut [f32]) -> Result<()> {
+        self.failure.check()?;
+        let (pruned, matrix) = (&self.pruned[job], &self.jobs[job]);
+        if matrix.slab == 0 || matrix.scoring == Scoring::GivenByUnit {
+            return self.read_scores(pruned, first, scores);
+        }
+        let arrangement = pruned.arrangement.of_size(4);
+        let bytes = bytemuck::cast_slice_mut(scores);
+        self.slabs[1].read(job, &arrangement, matrix.shape.weights() * 4, first * 4, bytes, |at, buf| {
+            let mut scores = vec![0.0; buf.len() / 4];
+            self.read_scores(pruned, at / 4, &mut scores)?;
+            buf.copy_from_slice(bytemuck::cast_slice(&scores));
+            Ok(())
+        })
     }
 }
 
 impl Sink for Jobs<'_> {
     fn write(&self, job: usize, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.ends.write(self.tensors[job], offset, bytes)
+        let pruned = &self.pruned[job];
+        if self.jobs[job].slab == 0 {
+            return self.ends.write(pruned.tensor, offset, bytes);
+        }
+        let first = offset / pruned.arrangement.slab_bytes();
+        let write = |at, stretch: &mut [u8]| self.ends.write(pruned.tensor, at, stretch);
+        pruned.arrangement.slabs(first, &mut bytes.to_vec(), true, write)
+    }
+}
+
+impl Jobs<'_> {
+    fn read_scores(&self, pruned: &Pruned, first: u64, scores: &mut [f32]) -> Result<()> {
+        let number = pruned.scored_by.expect("only matrices that are scored by a file are asked about");
+        self.scores[pruned.rule].read(number, first, scores)
     }
 }
 
@@ -116,10 +166,12 @@ impl Work<'_> {
     /// Prunes on this thread and those of the scheduler, and copies on another. The report lacks what only a commit
     /// brings. Where there are several errors, the first is returned.
     pub fn run(&self, copy_rest: &CopyRest<'_>, kept: &Kept<'_>) -> Result<Report> {
-        let Schedule { tensors, jobs, tasks, passes } = schedule(self.plan, self.rule.scope);
+        let scores = self.rules.iter().map(Scores::open).collect::<Result<Vec<_>>>()?;
+        let Schedule { pruned, jobs, tasks, reads } = schedule(self.plan, self.rules, &scores, self.ends.tensors)?;
+        let tensors: Vec<usize> = pruned.iter().map(|pruned| pruned.tensor).collect();
         let selected: u64 = tensors.iter().map(|&t| self.ends.tensors[t].bytes()).sum();
         let rest = self.bytes - selected;
-        let total = rest.saturating_add(selected.saturating_mul(passes));
+        let total = rest.saturating_add(reads);
         let done = scheduler::done_bytes(&jobs, &tasks, &kept.past);
         if let Some(begin_with) = kept.begin_with {
             tensors.iter().zip(&done.written).for_each(|(&tensor, &bytes)| begin_with(tensor, bytes));
@@ -127,9 +179,11 @@ impl Work<'_> {
         let meter = Meter { progress: self.progress, done: AtomicU64::new(done.read), total };
         let failure = Failure::default();
         let (ends, read) = (self.ends, AtomicU64::new(0));
-        let ends = Jobs { ends, tensors: &tensors, meter: &meter, failure: &failure, read };
+        let (of, slabs) = (&pruned, Default::default());
+        let ends =
+            Jobs { ends, pruned: of, jobs: &jobs, scores: &scores, slabs, meter: &meter, failure: &failure, read };
 
-        let (pruned, copy) = std::thread::scope(|scope| {
+        let (done, copy) = std::thread::scope(|scope| {
             let _guard = StopOnPanic(&failure);
             let copying = scope.spawn(|| {
                 let _guard = StopOnPanic(&failure);
@@ -140,21 +194,21 @@ impl Work<'_> {
                 start.elapsed().as_secs_f64()
             });
             let both = scheduler::Ends { source: &ends, sink: &ends };
-            let pruned = scheduler::resume(self.gpu, &jobs, &tasks, both, self.memory, &kept.past, kept.log);
-            let pruned = failure.note(pruned);
-            (pruned, copying.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            let done = scheduler::resume(self.gpu, &jobs, &tasks, both, self.memory, &kept.past, kept.log);
+            let done = failure.note(done);
+            (done, copying.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let bytes_read = ends.read.into_inner() + rest;
         failure.result()?;
-        let (outcomes, times) = pruned.expect("nothing has failed");
+        let (outcomes, times) = done.expect("nothing has failed");
         // The last chance: from here on no one asks.
         meter.add(0)?;
 
-        let reports = self.report_tensors(&tensors, &outcomes);
+        let reports = self.report_tensors(&pruned, &outcomes);
         let info = self.gpu.info();
         Ok(Report {
             lopper: env!("CARGO_PKG_VERSION"),
-            rule: RuleReport::from(self.rule),
+            rule: RuleReport::from(&self.rules[0]),
             adapter: Some(AdapterReport {
                 name: info.name.clone(),
                 backend: info.backend.clone(),
@@ -170,15 +224,16 @@ impl Work<'_> {
         })
     }
 
-    fn report_tensors(&self, tensors: &[usize], outcomes: &[Outcome]) -> Vec<TensorReport> {
+    fn report_tensors(&self, pruned: &[Pruned], outcomes: &[Outcome]) -> Vec<TensorReport> {
         let planned = self.plan.tensors.iter().zip(self.ends.tensors);
         let mut reports: Vec<TensorReport> = planned.map(|(planned, tensor)| planned.dry_report(tensor)).collect();
-        for (&t, outcome) in tensors.iter().zip(outcomes) {
-            let report = &mut reports[t];
+        for (pruned, outcome) in pruned.iter().zip(outcomes) {
+            let report = &mut reports[pruned.tensor];
+            let signed = matches!(self.rules[pruned.rule].score, Score::File { signed: true, .. });
             report.zeros_before = Some(outcome.zeros_before);
             report.zeros = Some(outcome.zeros);
             report.sparsity = Some(outcome.zeros as f64 / report.weights as f64);
-            report.cut = outcome.cut;
+            report.cut = outcome.cut.map(|cut| if signed { scores::signed(cut) } else { cut });
             report.ties = outcome.ties;
             report.ties_pruned = outcome.ties_pruned;
         }

@@ -11,7 +11,9 @@ mod mask;
 mod quota;
 mod row;
 mod score;
+mod stub;
 mod threshold;
+pub use stub::*;
 
 pub use apply::apply;
 pub use bracket::bracket;

@@ -1,6 +1,6 @@
 //! How memory becomes slots, and matrices become chunks: pure arithmetic.
 
-use super::Job;
+use super::{Each, Job, Task};
 use crate::reference::TILE_WEIGHTS;
 use crate::{Error, Result};
 
@@ -15,6 +15,8 @@ pub struct Budget {
     pub mask: u64,
     /// Bytes of tie counts per slot.
     pub tiles: u64,
+    /// Bytes of scores and of keys per slot, where weights do not compete by their own bits.
+    pub scored: [u64; 2],
 }
 
 /// Chunks are multiples of this: a tile of the widest type, and every alignment wgpu asks for.
@@ -43,30 +45,48 @@ impl Budget {
     /// # Errors
     /// [`Error::Memory`] where not even the fewest slots of the smallest chunks fit.
     pub fn new(memory: u64, direct: bool, max_binding: u64) -> Result<Self> {
-        // Weights; masks, 1/8 of the bytes for 8-bit weights; ties per tile; what buffers are rounded up by.
+        Self::for_tasks(&[], &[], memory, direct, max_binding)
+    }
+
+    /// The same for these matrices: with room for scores and keys, and for as much at once as a task needs.
+    ///
+    /// # Errors
+    /// As [`Budget::new`].
+    pub(super) fn for_tasks(jobs: &[Job], tasks: &[Task], memory: u64, direct: bool, max_binding: u64) -> Result<Self> {
+        let scoring: Vec<&Job> = jobs.iter().filter(|job| !job.is_plain()).collect();
+        let scored = |chunk: u64| {
+            scoring.iter().map(|job| job.scored_bytes(chunk)).fold([0; 2], |[a, b], [c, d]| [a.max(c), b.max(d)])
+        };
+        // Weights; masks, 1/8 of the bytes for 8-bit weights; ties per tile; scores; what buffers are rounded up by.
         let cost = |chunk: u64| {
             let (weights, masks) = if direct { (1, 1) } else { (3, 2) };
-            weights * chunk + masks * (chunk / 8) + chunk / 512 + 4096
+            let given = scoring.iter().map(|job| job.given_bytes(chunk)).max().unwrap_or(0);
+            let scored: u64 = scored(chunk).iter().sum();
+            weights * chunk + masks * (chunk / 8) + chunk / 512 + scored + 2 * given + 4096
         };
-        let largest = LARGEST.min(max_binding) / ALIGN * ALIGN;
+        let step = least(jobs, tasks).next_multiple_of(ALIGN);
+        let largest = LARGEST.max(step).min(max_binding) / ALIGN * ALIGN;
         let fits = |slots: u64| {
             // From above: what the weights alone leave room for, then down until the rest fits too.
             let mut chunk = (memory / slots / ALIGN * ALIGN).min(largest);
-            while chunk > 0 && slots * cost(chunk) > memory {
+            while chunk > 0 && (slots * cost(chunk) > memory || scored(chunk).iter().any(|&bytes| bytes > max_binding))
+            {
                 chunk -= ALIGN.max(chunk / 64 / ALIGN * ALIGN);
             }
             chunk
         };
+        let smallest = SMALLEST.max(step);
         let most = (memory / cost(largest)).min(MOST);
         let mut slots = most.max(SLOTS);
-        while slots > FEWEST && fits(slots) < SMALLEST {
+        while slots > FEWEST && fits(slots) < smallest {
             slots -= 1;
         }
         match fits(slots) {
-            chunk if chunk >= SMALLEST => {
-                Ok(Self { slots: slots as usize, chunk, mask: chunk / 8 + 64, tiles: chunk / 512 + 64 })
+            chunk if chunk >= smallest => {
+                let (mask, tiles, scored) = (chunk / 8 + 64, chunk / 512 + 64, scored(chunk));
+                Ok(Self { slots: slots as usize, chunk, mask, tiles, scored })
             }
-            _ => Err(Error::Memory { have: memory, need: FEWEST * cost(SMALLEST) }),
+            _ => Err(Error::Memory { have: memory, need: FEWEST * cost(smallest) }),
         }
     }
 
@@ -87,8 +107,18 @@ impl Budget {
     }
 }
 
-/// A part of a matrix that fills a slot: `rows` rows of `cols` weights from weight `first` on. Where rows do not matter,
-/// it is one row.
+/// Bytes that a chunk must hold at least: a row of units, and a row whose groups compete.
+fn least(jobs: &[Job], tasks: &[Task]) -> u64 {
+    let units = jobs.iter().map(Job::step_bytes).max();
+    let groups = tasks.iter().map(|task| match *task {
+        Task::Rows { job, each: Each::Group { .. } } => jobs[job].shape.cols * jobs[job].dtype.size() as u64,
+        _ => 0,
+    });
+    units.max(groups.max()).unwrap_or(0)
+}
+
+/// A part of a matrix that fills a slot: `rows` rows of `cols` units from unit `first` on. Where rows do not matter, it is
+/// one row. Units that are not single weights come in whole rows of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk {
     pub job: usize,
@@ -98,45 +128,52 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    pub fn weights(&self) -> u64 {
+    pub fn units(&self) -> u64 {
         u64::from(self.rows) * u64::from(self.cols)
     }
 }
 
-/// A stretch of a matrix whose weights compete with each other, seen as one row.
+/// A stretch of a matrix whose units compete with each other, seen as one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     pub job: usize,
     pub first: u64,
-    pub weights: u64,
+    pub units: u64,
 }
 
 impl Span {
     pub fn whole(job: usize, matrix: &Job) -> Self {
-        Self { job, first: 0, weights: matrix.shape.weights() }
+        Self { job, first: 0, units: matrix.units().weights() }
     }
 }
 
 impl Budget {
-    /// Chunks of a span, each but the last a multiple of a tile.
-    pub fn chunks(&self, span: Span, size: usize) -> impl DoubleEndedIterator<Item = Chunk> + use<> {
-        let per = self.chunk / size as u64 / u64::from(TILE_WEIGHTS) * u64::from(TILE_WEIGHTS);
-        (0..span.weights.div_ceil(per)).map(move |i| {
-            let cols = per.min(span.weights - i * per) as u32;
+    /// Chunks of a span, each but the last a multiple of a tile, or of a row of units.
+    pub fn chunks(&self, span: Span, matrix: &Job) -> impl DoubleEndedIterator<Item = Chunk> + use<> {
+        let steps = self.chunk / matrix.step_bytes();
+        let per = if matrix.is_by_rows() {
+            steps * matrix.step_units()
+        } else {
+            steps / u64::from(TILE_WEIGHTS) * u64::from(TILE_WEIGHTS)
+        };
+        (0..span.units.div_ceil(per)).map(move |i| {
+            let cols = per.min(span.units - i * per) as u32;
             Chunk { job: span.job, first: span.first + i * per, rows: 1, cols }
         })
     }
 
-    /// Chunks of a span of whole rows; none where a row is longer than a chunk.
+    /// Chunks of a span of whole rows of units; none where a row is longer than a chunk.
     pub fn row_chunks(&self, span: Span, matrix: &Job) -> Option<impl DoubleEndedIterator<Item = Chunk> + use<>> {
-        let (shape, size) = (matrix.shape, matrix.dtype.size() as u64);
-        let all = span.weights / shape.cols;
-        let by_weights = self.chunk / shape.cols.checked_mul(size)?;
-        let by_mask = self.mask / (4 * shape.mask_words_per_row());
-        let per = by_weights.min(by_mask);
+        let units = matrix.units();
+        let (steps, rows) = if matrix.is_by_rows() { (1, matrix.step_rows()) } else { (units.cols, 1) };
+        let bytes = steps.checked_mul(matrix.step_bytes())?;
+        let all = span.units / units.cols;
+        let by_weights = self.chunk / bytes;
+        let by_mask = self.mask / (4 * units.mask_words_per_row()) / rows;
+        let per = by_weights.min(by_mask) * rows;
         let chunk = move |i: u64| {
             let rows = per.min(all - i * per) as u32;
-            Chunk { job: span.job, first: span.first + i * per * shape.cols, rows, cols: shape.cols as u32 }
+            Chunk { job: span.job, first: span.first + i * per * units.cols, rows, cols: units.cols as u32 }
         };
         (per > 0).then(|| (0..all.div_ceil(per)).map(chunk))
     }
@@ -169,14 +206,15 @@ mod tests {
     #[test]
     fn chunks_cover_a_span_once_beyond_32_bits_too() {
         let budget = Budget::new(256 << 20, true, 1 << 27).unwrap();
-        for weights in [1, 2048, 5_000_000, (1 << 33) + 5] {
+        let matrix = Job::new(Dtype::BF16, Shape::new(1, 1 << 40));
+        for units in [1, 2048, 5_000_000, (1 << 33) + 5] {
             let mut next = 7;
-            for chunk in budget.chunks(Span { job: 3, first: 7, weights }, 2) {
+            for chunk in budget.chunks(Span { job: 3, first: 7, units }, &matrix) {
                 assert_eq!((chunk.job, chunk.first, chunk.rows), (3, next, 1));
-                assert!(chunk.weights() * 2 <= budget.chunk && chunk.weights() > 0);
-                next += chunk.weights();
+                assert!(chunk.units() * 2 <= budget.chunk && chunk.units() > 0);
+                next += chunk.units();
             }
-            assert_eq!(next, 7 + weights);
+            assert_eq!(next, 7 + units);
         }
     }
 
@@ -184,17 +222,17 @@ mod tests {
     fn rows_stay_whole_and_their_masks_fit() {
         let budget = Budget::new(1 << 20, true, 1 << 27).unwrap();
         for (rows, cols) in [(1, 1), (100_000, 1), (1000, 33), (9, 20_000)] {
-            let job = Job { dtype: Dtype::F16, shape: Shape::new(rows, cols) };
+            let job = Job::new(Dtype::F16, Shape::new(rows, cols));
             let mut next = 0;
             for chunk in budget.row_chunks(Span::whole(0, &job), &job).unwrap() {
                 assert_eq!((chunk.first, u64::from(chunk.cols)), (next, cols));
-                assert!(chunk.weights() * 2 <= budget.chunk);
+                assert!(chunk.units() * 2 <= budget.chunk);
                 assert!(u64::from(chunk.rows) * cols.div_ceil(32) * 4 <= budget.mask);
-                next += chunk.weights();
+                next += chunk.units();
             }
             assert_eq!(next, rows * cols);
         }
-        let long = Job { dtype: Dtype::F32, shape: Shape::new(2, 1 << 40) };
+        let long = Job::new(Dtype::F32, Shape::new(2, 1 << 40));
         assert!(budget.row_chunks(Span::whole(0, &long), &long).is_none());
     }
 }

@@ -77,19 +77,21 @@ struct Pass<'a> {
 
 /// The cut, and the zeros of each span.
 pub fn count(driver: &Driver<'_>, stream: &Stream) -> Result<(StreamCut, Vec<u64>)> {
-    let total: u64 = stream.spans.iter().map(|s| s.weights).sum();
+    let total: u64 = stream.spans.iter().map(|s| s.units).sum();
     let mut past = past(driver, stream);
     let mut interval = match (&past, stream.goal) {
         (Some(past), _) => Interval { low: past.low, high: past.high },
-        (_, Goal::Count(0)) => Interval { low: 0, high: 1 },
-        (_, Goal::Count(k)) => {
-            let (low, high) = bounds(&mut sample(driver.jobs, &stream.spans, driver.source)?, k, total);
+        (_, Goal::Count(0, _)) => Interval { low: 0, high: 1 },
+        // A sample of what is read in whole rows only would cost a pass.
+        (_, Goal::Count(..)) if stream.spans.iter().any(|span| driver.jobs[span.job].slab > 0) => Interval::ALL,
+        (_, Goal::Count(k, _)) => {
+            let (low, high) = bounds(sample(driver.jobs, &stream.spans, driver.source)?, k, total);
             Interval { low, high: high + 1 }
         }
         (_, Goal::UpTo(magnitude)) => {
             // One matrix, so there is one type.
-            let dtype = driver.jobs[stream.spans[0].job].dtype;
-            let key = dtype.common_key(dtype.key_at_most(magnitude));
+            let job = &driver.jobs[stream.spans[0].job];
+            let key = job.keys().common_key(job.key_at_most(magnitude));
             Interval { low: key, high: key + 1 }
         }
     };
@@ -101,14 +103,19 @@ pub fn count(driver: &Driver<'_>, stream: &Stream) -> Result<(StreamCut, Vec<u64
         let part = |(dtype, c): (Dtype, Counter)| Part { dtype, window: c.window, counts: c.sum };
         let parts: Vec<Part> = pass.counters.into_iter().map(part).collect();
         match stream.goal {
-            Goal::Count(0) => return Ok((StreamCut { common: 0, ties: zeros.iter().sum(), go: 0 }, zeros)),
-            Goal::Count(k) => match threshold(&parts, interval, k) {
-                PoolStep::Found { common, ties, go } => return Ok((StreamCut { common, ties, go }, zeros)),
+            Goal::Count(0, _) => {
+                return Ok((StreamCut { common: 0, ties: zeros.iter().sum(), go: 0, goes: Some(0) }, zeros));
+            }
+            Goal::Count(k, policy) => match threshold(&parts, interval, k) {
+                PoolStep::Found { common, ties, go: exact } => {
+                    let go = policy.go(ties, exact);
+                    return Ok((StreamCut { common, ties, go, goes: Some(k - exact + go) }, zeros));
+                }
                 PoolStep::Count(next) => interval = next,
             },
             Goal::UpTo(_) => {
                 let ties = parts.iter().map(|part| part.at(interval.low)).sum();
-                return Ok((StreamCut { common: interval.low, ties, go: ties }, zeros));
+                return Ok((StreamCut { common: interval.low, ties, go: ties, goes: None }, zeros));
             }
         }
     }
@@ -126,7 +133,15 @@ fn past(driver: &Driver<'_>, stream: &Stream) -> Option<Counted> {
         let bins = interval.window(dtype, CAPACITY).bins as usize;
         past.types.iter().filter(|(other, _, counts)| *other == dtype && counts.len() == bins).count() == 1
     };
-    jobs.iter().all(|job| holds(job.dtype)).then_some(past)
+    let mut at = past.weights;
+    for job in jobs {
+        let here = at.min(job.units().weights());
+        if !job.is_whole(here) {
+            return None;
+        }
+        at -= here;
+    }
+    jobs.iter().all(|job| holds(job.keys())).then_some(past)
 }
 
 impl<'a> Pass<'a> {
@@ -134,7 +149,7 @@ impl<'a> Pass<'a> {
         driver.gpu.watch("allocating buffers", || {
             let mut counters = BTreeMap::new();
             for span in &stream.spans {
-                let dtype = driver.jobs[span.job].dtype;
+                let dtype = driver.jobs[span.job].keys();
                 let window = interval.window(dtype, CAPACITY);
                 counters.entry(dtype).or_insert_with(|| Counter::new(driver.gpu, window));
             }
@@ -160,7 +175,7 @@ impl<'a> Pass<'a> {
         let Self { driver, stream, .. } = *self;
         let rest = rest(&stream.spans, at);
         for (_, span) in &rest {
-            driver.ask(driver.budget.chunks(*span, driver.jobs[span.job].dtype.size()));
+            driver.ask(driver.budget.chunks(*span, &driver.jobs[span.job]));
         }
         let resumable = driver.ledger.is_kept() && matches!(stream.of, Of::Task(_));
         if resumable && at == 0 {
@@ -169,8 +184,9 @@ impl<'a> Pass<'a> {
         }
         let mut since = 0;
         for (number, span) in rest {
-            let dtype = driver.jobs[span.job].dtype;
-            for (part, _) in driver.budget.chunks(span, dtype.size()).enumerate() {
+            let job = &driver.jobs[span.job];
+            let dtype = job.keys();
+            for (part, _) in driver.budget.chunks(span, job).enumerate() {
                 let (slot, chunk) = driver.filled()?;
                 let counter = self.counters.get_mut(&dtype).expect("every type has a counter");
                 driver.gpu.watch(DOING, || {
@@ -178,15 +194,15 @@ impl<'a> Pass<'a> {
                     if part == 0 {
                         encoder.clear_buffer(&counter.counts, 0, Some(8 * u64::from(COUNT_HEADS)));
                     }
-                    slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
+                    driver.bring(&mut encoder, &slot, chunk)?;
                     let mut compute = super::select::compute_pass(&mut encoder, "histogram");
-                    kernels.histogram(&mut compute, &slot.view(chunk, dtype), &counter.placed, &counter.counts)?;
+                    kernels.histogram(&mut compute, &slot.view(chunk, job), &counter.placed, &counter.counts)?;
                     drop(compute);
                     driver.submit_counted(encoder, slot, chunk);
                     Ok(())
                 })?;
-                counter.fresh += chunk.weights();
-                at += chunk.weights();
+                counter.fresh += chunk.units();
+                at += chunk.units();
                 since += 1;
                 // Once a ring: it waits for the GPU, and writes some MB.
                 let keep = resumable && since >= driver.budget.slots;
@@ -203,11 +219,11 @@ impl<'a> Pass<'a> {
         }
         self.collect(stream.spans.len(), None)?;
         let mut zeros = Vec::with_capacity(stream.spans.len());
-        for (&Span { job, weights, .. }, &nonzero) in stream.spans.iter().zip(&self.nonzero) {
-            let counter = self.counters.get_mut(&driver.jobs[job].dtype).expect("every type has a counter");
-            counter.sum.weights += weights;
+        for (&Span { job, units, .. }, &nonzero) in stream.spans.iter().zip(&self.nonzero) {
+            let counter = self.counters.get_mut(&driver.jobs[job].keys()).expect("every type has a counter");
+            counter.sum.weights += units;
             counter.sum.nonzero += nonzero;
-            zeros.push(weights - nonzero);
+            zeros.push(units - nonzero);
         }
         Ok(zeros)
     }
@@ -220,7 +236,7 @@ impl<'a> Pass<'a> {
             let words = self.results.read(gpu)?;
             for number in self.taken..now {
                 let [reached, nonzero] = Entry::of(&words, number).counters();
-                let dtype = self.driver.jobs[self.stream.spans[number].job].dtype;
+                let dtype = self.driver.jobs[self.stream.spans[number].job].keys();
                 self.counters.get_mut(&dtype).expect("every type has a counter").sum.reached += reached;
                 self.nonzero[number] += nonzero;
             }

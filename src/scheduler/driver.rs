@@ -11,11 +11,12 @@ use super::ledger::Ledger;
 use super::part::{Part, What};
 use super::results::ENTRY;
 use super::ring::{Ring, StopOnPanic};
+use super::score::Scorer;
 use super::select::Select;
 use super::slot::Slot;
 use super::steps::{Goal, Step, steps};
 use super::stream;
-use super::{Ends, Job, Outcome, Source, Task, Times};
+use super::{Each, Ends, Job, Outcome, Scoring, Source, Task, Times};
 use crate::gpu::Gpu;
 use crate::kernels::CUT_BYTES;
 use crate::{Error, Result};
@@ -32,6 +33,7 @@ pub struct Driver<'a> {
     pub source: &'a dyn Source,
     pub budget: Budget,
     pub select: Select,
+    scorer: Scorer,
     pub ledger: &'a Ledger<'a>,
     /// What an earlier run had counted, as bytes.
     pub counted: Option<&'a [u8]>,
@@ -67,8 +69,20 @@ pub fn run(
         let _guard = StopOnPanic(ring);
         // Dropping the driver hangs up on the other threads, which ends them.
         let driven = gpu.watch("allocating buffers", || Ok(Select::new(gpu))).and_then(|select| {
-            let driver =
-                Driver { gpu, jobs, source, budget, select, ledger, counted, loads, filled, submitted, asked: 0 };
+            let driver = Driver {
+                gpu,
+                jobs,
+                source,
+                budget,
+                select,
+                scorer: Scorer::default(),
+                ledger,
+                counted,
+                loads,
+                filled,
+                submitted,
+                asked: 0,
+            };
             driver.run(&steps)
         });
         let driven = driven.map_err(|error| ring.fail(error));
@@ -99,10 +113,14 @@ fn read(
     while let Ok(chunk) = loads.recv() {
         let Some(mut slot) = ring.take() else { break };
         let start = Instant::now();
-        let size = jobs[chunk.job].dtype.size() as u64;
-        let bytes = chunk.weights() * size;
-        let done =
-            slot.fill(bytes as usize, &mut block, |at, buf| source.read(chunk.job, chunk.first * size + at, buf));
+        let (job, size) = (&jobs[chunk.job], jobs[chunk.job].dtype.size() as u64);
+        let weights = job.weights_in(chunk);
+        let read = |at, buf: &mut [u8]| source.read(chunk.job, weights.first * size + at, buf);
+        let done = slot.fill((weights.count() * size) as usize, &mut block, read).and_then(|()| match job.scoring {
+            Scoring::Given => slot.score(weights.count(), |scores| source.scores(chunk.job, weights.first, scores)),
+            Scoring::GivenByUnit => slot.score(chunk.units(), |scores| source.scores(chunk.job, chunk.first, scores)),
+            _ => Ok(()),
+        });
         seconds += start.elapsed().as_secs_f64();
         if let Err(error) = done {
             ring.fail(error);
@@ -127,6 +145,13 @@ impl Driver<'_> {
     /// The next chunk that was asked for, in its slot.
     pub fn filled(&self) -> Result<(Slot, Chunk)> {
         self.filled.recv().map_err(|_| Error::Cancelled)
+    }
+
+    /// Records: the chunk's weights on the GPU, and their keys, if they are not the weights' own.
+    pub fn bring(&self, encoder: &mut wgpu::CommandEncoder, slot: &Slot, chunk: Chunk) -> Result<()> {
+        let job = &self.jobs[chunk.job];
+        slot.upload(encoder, job.weights_in(chunk).count() * job.dtype.size() as u64);
+        self.scorer.score(self, encoder, slot, chunk)
     }
 
     /// Submits, and lets the finishers write the chunk once its mask is there. `found` is where the GPU has what is
@@ -161,7 +186,7 @@ impl Driver<'_> {
             self.ask_ahead(steps, i);
             match &steps[i] {
                 Step::Resident { span, goal, chunks } => self.resident(*span, *goal, chunks)?,
-                Step::Rows { job, k, chunks } => self.rows(*job, *k, chunks)?,
+                Step::Rows { job, each, chunks } => self.rows(*job, *each, chunks)?,
                 Step::Stream(stream) => stream::run(&self, stream)?,
             }
             self.gpu.check()?;
@@ -184,23 +209,23 @@ impl Driver<'_> {
 
     /// All chunks in slots, their cut, then their masks, without the host in between.
     fn resident(&self, span: Span, goal: Goal, chunks: &[Chunk]) -> Result<()> {
-        let dtype = self.jobs[span.job].dtype;
+        let job = &self.jobs[span.job];
         let parts = chunks.iter().map(|_| self.filled()).collect::<Result<Vec<_>>>()?;
-        let whole = Arc::new(Part::new(What::Matrix { job: span.job }, chunks.len()));
+        let whole = Arc::new(Part::new(What::Matrix { job: span.job }, chunks.len(), !job.is_plain()));
         self.gpu.watch(DOING, || {
             let mut encoder = self.gpu.encoder("select");
             for (slot, chunk) in &parts {
-                slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
+                self.bring(&mut encoder, slot, *chunk)?;
             }
             match goal {
-                Goal::Count(k) => self.select.count(&mut encoder, &parts, dtype, span.weights as u32, k)?,
+                Goal::Count(k, _) => self.select.count(&mut encoder, &parts, job, span.units as u32, k)?,
                 Goal::UpTo(magnitude) => {
-                    let key = dtype.key_at_most(magnitude);
-                    self.select.up_to(self.gpu, &mut encoder, &parts, dtype, span.weights as u32, key)?;
+                    let key = job.key_at_most(magnitude);
+                    self.select.up_to(self.gpu, &mut encoder, &parts, job, span.units as u32, key)?;
                 }
             }
             for (i, (slot, chunk)) in parts.into_iter().enumerate() {
-                self.select.mask(&mut encoder, &slot, chunk, dtype, &self.select.cut)?;
+                self.select.mask(&mut encoder, &slot, chunk, job, &self.select.cut)?;
                 let found = (i + 1 == chunks.len()).then_some((&self.select.cut, CUT_BYTES));
                 self.submit_masked(encoder, (slot, chunk), &whole, found);
                 encoder = self.gpu.encoder("mask");
@@ -210,11 +235,11 @@ impl Driver<'_> {
     }
 
     /// Chunks of whole rows, one after the other.
-    fn rows(&self, job: usize, k: u32, chunks: &[Chunk]) -> Result<()> {
-        let (dtype, cols) = (self.jobs[job].dtype, self.jobs[job].shape.cols);
-        let (first, weights) = (chunks[0].first / cols, chunks.iter().map(Chunk::weights).sum::<u64>());
-        let what = What::Rows { job, first, rows: weights / cols, weights };
-        let whole = Arc::new(Part::new(what, chunks.len()));
+    fn rows(&self, job: usize, each: Each, chunks: &[Chunk]) -> Result<()> {
+        let (of, cols) = (&self.jobs[job], self.jobs[job].units().cols);
+        let (first, units) = (chunks[0].first / cols, chunks.iter().map(Chunk::units).sum::<u64>());
+        let what = What::Rows { job, first, rows: units / cols, weights: units };
+        let whole = Arc::new(Part::new(what, chunks.len(), !of.is_plain()));
         for i in 0..chunks.len() {
             let part = self.filled()?;
             self.gpu.watch(DOING, || {
@@ -222,8 +247,8 @@ impl Driver<'_> {
                 if i == 0 {
                     encoder.clear_buffer(&self.select.row_counters, 0, None);
                 }
-                part.0.upload(&mut encoder, part.1.weights() * dtype.size() as u64);
-                self.select.rows(&mut encoder, &part, dtype, k)?;
+                self.bring(&mut encoder, &part.0, part.1)?;
+                self.select.rows(&mut encoder, &part, of, each)?;
                 let found = (i + 1 == chunks.len()).then_some((&self.select.row_counters, ENTRY));
                 self.submit_masked(encoder, part, &whole, found);
                 Ok(())

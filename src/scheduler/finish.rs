@@ -5,17 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::budget::Chunk;
-use super::keep::keep;
 use super::ledger::Ledger;
 use super::part::Part;
 use super::ring::{Ring, StopOnPanic};
 use super::slot::Slot;
+use super::write::Writer;
 use super::{Job, Sink};
+use crate::Result;
 use crate::gpu::Gpu;
-use crate::{Dtype, Result};
-
-/// Bytes masked and written at a time.
-const BLOCK: usize = 256 << 10;
 
 /// A chunk that has been submitted.
 #[derive(Debug)]
@@ -39,7 +36,7 @@ impl Finisher<'_> {
     pub fn run(&self, queue: &Mutex<mpsc::Receiver<Submitted>>, sink: &dyn Sink) -> (f64, f64) {
         let _guard = StopOnPanic(self.ring);
         let (mut waited, mut wrote) = (Duration::ZERO, Duration::ZERO);
-        let mut block = vec![0; BLOCK];
+        let mut block = Vec::new();
         loop {
             let next = queue.lock().map(|queue| queue.recv());
             let Ok(Ok(mut submitted)) = next else { break };
@@ -71,70 +68,20 @@ impl Finisher<'_> {
         (waited.as_secs_f64(), wrote.as_secs_f64())
     }
 
-    fn write(&self, submitted: &Submitted, part: &Part, sink: &dyn Sink, block: &mut [u8]) -> Result<()> {
+    fn write(&self, submitted: &Submitted, part: &Part, sink: &dyn Sink, block: &mut Vec<u8>) -> Result<()> {
         let chunk = submitted.chunk;
-        let dtype = self.jobs[chunk.job].dtype;
-        let (rows, cols, size) = (chunk.rows as usize, chunk.cols as usize, dtype.size());
-        let words = cols.div_ceil(32);
-        submitted.slot.read(rows * cols * size, rows * words, |weights, mask| {
-            let kept: u64 = mask
+        let job = &self.jobs[chunk.job];
+        let bytes = job.weights_in(chunk).count() as usize * job.dtype.size();
+        let words = chunk.rows as usize * (chunk.cols as usize).div_ceil(32);
+        submitted.slot.read(bytes, words, |weights, mask| {
+            let kept = mask
                 .chunks_exact(4)
                 .map(|word| u64::from(u32::from_le_bytes(word.try_into().expect("4 bytes")).count_ones()))
                 .sum();
-            part.keep(kept);
-            let offset = chunk.first * size as u64;
-            if cols.is_multiple_of(32) || rows == 1 {
-                return write_run(sink, chunk.job, offset, dtype, weights, mask, block);
-            }
-            write_rows(sink, chunk, dtype, weights, mask, block)
+            let writer = Writer::new(sink, job, chunk, block, part.counts_zeros());
+            let zeros = writer.chunk(job, chunk, weights, mask)?;
+            part.wrote(kept, zeros);
+            Ok(())
         })
     }
-}
-
-/// Weights whose mask bits follow each other without gaps.
-fn write_run(
-    sink: &dyn Sink,
-    job: usize,
-    offset: u64,
-    dtype: Dtype,
-    weights: &[u8],
-    mask: &[u8],
-    block: &mut [u8],
-) -> Result<()> {
-    for (i, from) in weights.chunks(BLOCK).enumerate() {
-        let to = &mut block[..from.len()];
-        keep(dtype.size(), from, &mask[i * BLOCK / dtype.size() / 8..], to);
-        sink.write(job, offset + (i * BLOCK) as u64, to)?;
-    }
-    Ok(())
-}
-
-/// Rows that each start a new mask word: as many at a time as the block holds.
-fn write_rows(
-    sink: &dyn Sink,
-    chunk: Chunk,
-    dtype: Dtype,
-    weights: &[u8],
-    mask: &[u8],
-    block: &mut [u8],
-) -> Result<()> {
-    let (size, cols) = (dtype.size(), chunk.cols as usize);
-    let (row_bytes, mask_bytes) = (cols * size, cols.div_ceil(32) * 4);
-    let mut offset = chunk.first * size as u64;
-    let per = BLOCK / row_bytes;
-    if per == 0 {
-        for (from, bits) in weights.chunks(row_bytes).zip(mask.chunks(mask_bytes)) {
-            write_run(sink, chunk.job, offset, dtype, from, bits, block)?;
-            offset += row_bytes as u64;
-        }
-        return Ok(());
-    }
-    for (from, bits) in weights.chunks(per * row_bytes).zip(mask.chunks(per * mask_bytes)) {
-        let to = &mut block[..from.len()];
-        let rows = from.chunks(row_bytes).zip(bits.chunks(mask_bytes)).zip(to.chunks_mut(row_bytes));
-        rows.for_each(|((from, bits), to)| keep(size, from, bits, to));
-        sink.write(chunk.job, offset, to)?;
-        offset += from.len() as u64;
-    }
-    Ok(())
 }

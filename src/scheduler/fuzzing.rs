@@ -36,13 +36,13 @@ pub fn planner(bytes: &[u8]) {
     if bits == 0 {
         return;
     }
-    let matrix = Job { dtype, shape: Shape::new(rows, cols) };
+    let matrix = Job::new(dtype, Shape::new(rows, cols));
     let weights = matrix.shape.weights();
     let first = first % weights;
-    for span in [Span::whole(3, &matrix), Span { job: 3, first, weights: weights - first }] {
-        let chunks = || budget.chunks(span, dtype.size());
+    for span in [Span::whole(3, &matrix), Span { job: 3, first, units: weights - first }] {
+        let chunks = || budget.chunks(span, &matrix);
         cover(chunks(), chunks().rev(), span, |chunk| {
-            assert!(chunk.rows == 1 && chunk.weights() * size <= budget.chunk);
+            assert!(chunk.rows == 1 && chunk.units() * size <= budget.chunk);
         });
     }
     let longest = (budget.chunk / size).min(budget.mask / 4 * 32);
@@ -50,23 +50,23 @@ pub fn planner(bytes: &[u8]) {
     let reversed = budget.row_chunks(Span::whole(3, &matrix), &matrix).expect("as before").rev();
     cover(chunks, reversed, Span::whole(3, &matrix), |chunk| {
         assert_eq!(u64::from(chunk.cols), cols);
-        assert!(chunk.weights() * size <= budget.chunk);
+        assert!(chunk.units() * size <= budget.chunk);
         assert!(u64::from(chunk.rows) * cols.div_ceil(32) * 4 <= budget.mask);
     });
 }
 
 fn cover(forth: impl Iterator<Item = Chunk>, back: impl Iterator<Item = Chunk>, span: Span, check: impl Fn(Chunk)) {
-    let (mut start, mut end) = (span.first, span.first + span.weights);
+    let (mut start, mut end) = (span.first, span.first + span.units);
     for chunk in forth.take(LOOKED_AT) {
         check(chunk);
-        assert!(chunk.weights() > 0);
+        assert!(chunk.units() > 0);
         assert_eq!((chunk.job, chunk.first), (span.job, start));
-        start += chunk.weights();
+        start += chunk.units();
     }
     for chunk in back.take(LOOKED_AT).take_while(|chunk| chunk.first >= start) {
         check(chunk);
-        assert!(chunk.weights() > 0);
-        assert_eq!(chunk.first + chunk.weights(), end);
+        assert!(chunk.units() > 0);
+        assert_eq!(chunk.first + chunk.units(), end);
         end = chunk.first;
     }
     assert!(start <= end);

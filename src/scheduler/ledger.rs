@@ -31,7 +31,7 @@ struct State {
 #[derive(Debug, Default)]
 struct JobState {
     kept: u64,
-    /// Zeros before and after, as far as rows are done.
+    /// Zeros before and after, as far as they were counted: of rows, and of weights that have no cut of their own.
     zeros: [u64; 2],
     /// The cut, where the matrix has one of its own.
     cut: Option<JobCut>,
@@ -66,6 +66,8 @@ pub struct StreamCut {
     pub common: u32,
     pub ties: u64,
     pub go: u64,
+    /// How many go in all, where that was counted.
+    pub goes: Option<u64>,
 }
 
 /// What is left of a quota: ties, and those of them that still go.
@@ -104,7 +106,7 @@ impl<'a> Ledger<'a> {
     pub fn rows_left(&self, job: usize) -> Vec<Range<u64>> {
         let mut done = self.state().jobs[job].rows.clone();
         done.sort_unstable_by_key(|rows| rows.start);
-        let rows = self.jobs[job].shape.rows;
+        let rows = self.jobs[job].units().rows;
         done.push(rows..rows);
         let mut next = 0;
         let mut left = Vec::new();
@@ -131,18 +133,18 @@ impl<'a> Ledger<'a> {
         self.state().streams.get(&task).map_or((0, None), |stream| stream.front)
     }
 
-    /// How many weights of each matrix are done.
-    pub fn weights_done(&self) -> Vec<u64> {
+    /// How many units of each matrix are done.
+    pub fn units_done(&self) -> Vec<u64> {
         let state = self.state();
         let mut done = vec![0; self.jobs.len()];
         for (number, task) in self.tasks.iter().enumerate() {
             let mut front = state.streams.get(&number).map_or(0, |stream| stream.front.0);
             for job in task.jobs() {
-                let (shape, of) = (self.jobs[job].shape, &state.jobs[job]);
+                let (units, of) = (self.jobs[job].units(), &state.jobs[job]);
                 let rows: u64 = of.rows.iter().map(|rows| rows.end - rows.start).sum();
-                let streamed = front.min(shape.weights());
+                let streamed = front.min(units.weights());
                 front -= streamed;
-                done[job] = if of.cut.is_some() { shape.weights() } else { streamed + rows * shape.cols };
+                done[job] = if of.cut.is_some() { units.weights() } else { streamed + rows * units.cols };
             }
         }
         done
@@ -150,9 +152,10 @@ impl<'a> Ledger<'a> {
 
     fn apply(&self, state: &mut State, done: &Done) {
         match *done {
-            Done::Matrix { job, kept, zeros, key, ties, go } => {
+            Done::Matrix { job, kept, zeros, key, ties, go, after } => {
                 state.jobs[job].kept = kept;
                 state.jobs[job].cut = Some(JobCut { zeros, key, ties, go });
+                state.jobs[job].zeros = after.map_or([0; 2], |after| [zeros, after]);
             }
             Done::Rows { job, first, rows, kept, before, after } => {
                 let job = &mut state.jobs[job];
@@ -160,20 +163,23 @@ impl<'a> Ledger<'a> {
                 job.zeros = [job.zeros[0] + before, job.zeros[1] + after];
                 job.rows.push(first..first + rows);
             }
-            Done::Cut { task, common, ties, go, ref zeros } => {
-                let cut = StreamCut { common, ties, go };
+            Done::Cut { task, common, ties, go, goes, ref zeros } => {
+                let cut = StreamCut { common, ties, go, goes };
                 let mut end = 0;
                 let ends = self.tasks[task].jobs().map(|job| {
-                    end += self.jobs[job].shape.weights();
+                    end += self.jobs[job].units().weights();
                     end
                 });
                 let (zeros, ends) = (zeros.clone(), ends.collect());
                 let stream = Streamed { cut, zeros, ends, masked: BTreeMap::new(), front: (0, None) };
                 state.streams.insert(task, stream);
             }
-            Done::Masked { task, first, weights, kept, ties_left: ties, go_left: go } => {
+            Done::Masked { task, first, weights, kept, ties_left: ties, go_left: go, zeros } => {
                 let stream = state.streams.get_mut(&task).expect("a cut comes before its masks");
-                state.jobs[self.tasks[task].jobs().start + stream.matrix_at(first)].kept += kept;
+                let job = &mut state.jobs[self.tasks[task].jobs().start + stream.matrix_at(first)];
+                job.kept += kept;
+                let [before, after] = zeros.unwrap_or_default();
+                job.zeros = [job.zeros[0] + before, job.zeros[1] + after];
                 stream.masked.insert(first, (first + weights, Left { ties, go }));
                 while let Some(&(end, left)) = stream.masked.get(&stream.front.0) {
                     stream.front = (end, Some(left));
@@ -187,11 +193,14 @@ impl<'a> Ledger<'a> {
         let asked = |job: usize| &self.tasks[self.task_of[job]];
         match *done {
             Done::Matrix { job, kept, .. } => match *asked(job) {
-                Task::Matrix { k, .. } => same(k, self.jobs[job].shape.weights().saturating_sub(kept)),
+                Task::Matrix { k, .. } => same(k, self.jobs[job].units().weights().saturating_sub(kept)),
                 _ => Ok(()),
             },
             Done::Rows { job, rows, kept, .. } => match *asked(job) {
-                Task::Rows { k, .. } => same(k * rows, (rows * self.jobs[job].shape.cols).saturating_sub(kept)),
+                Task::Rows { each, .. } => {
+                    let cols = self.jobs[job].units().cols;
+                    same(each.goes(cols) * rows, (rows * cols).saturating_sub(kept))
+                }
                 _ => Ok(()),
             },
             _ => Ok(()),
@@ -216,7 +225,7 @@ fn same(want: u64, have: u64) -> Result<()> {
     if want == have {
         return Ok(());
     }
-    let message = format!("{have} weights would go where {want} must: the driver computes wrongly");
+    let message = format!("{have} would go where {want} must: the driver computes wrongly");
     Err(Error::Gpu { doing: CHECKING, message })
 }
 

@@ -39,6 +39,7 @@ mod driver;
 mod finish;
 #[doc(hidden)]
 pub mod fuzzing;
+mod job;
 mod keep;
 mod ledger;
 mod part;
@@ -47,12 +48,15 @@ mod progress;
 mod results;
 mod ring;
 mod sample;
+mod score;
 mod select;
 mod slot;
 mod steps;
 mod stream;
+mod write;
 
 pub use budget::Budget;
+pub use job::{Job, Scoring};
 pub(crate) use ledger::CHECKING;
 use progress::Counted;
 pub(crate) use progress::{Done, Log, Past};
@@ -62,7 +66,7 @@ use std::ops::Range;
 use ledger::Ledger;
 
 use crate::gpu::Gpu;
-use crate::{Dtype, Error, Result, Shape};
+use crate::{Error, Result, Ties};
 
 /// Where weights come from.
 pub trait Source: Sync {
@@ -72,6 +76,28 @@ pub trait Source: Sync {
     /// # Errors
     /// Any error ends the run and is what the run returns.
     fn read(&self, job: usize, offset: u64, buf: &mut [u8]) -> Result<()>;
+
+    /// The scale of each column of a matrix that is [`Scoring::Scaled`]: finite, and not negative.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    fn scales(&self, job: usize) -> Result<Vec<f32>> {
+        Err(no_scores(job))
+    }
+
+    /// Fills `scores` from number `first` on: one for each weight of a matrix that is [`Scoring::Given`], or for each
+    /// unit ([`Scoring::GivenByUnit`]). Finite, and not negative.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    fn scores(&self, job: usize, first: u64, scores: &mut [f32]) -> Result<()> {
+        let _ = (first, scores);
+        Err(no_scores(job))
+    }
+}
+
+fn no_scores(job: usize) -> Error {
+    Error::Rule(format!("matrix {job} is scored by more than its weights, which its source does not have"))
 }
 
 /// Where pruned weights go.
@@ -84,16 +110,7 @@ pub trait Sink: Sync {
     fn write(&self, job: usize, offset: u64, bytes: &[u8]) -> Result<()>;
 }
 
-/// A matrix to be pruned: its rows lie without gaps, in the source's order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Job {
-    /// Element type.
-    pub dtype: Dtype,
-    /// Rows and columns; neither is 0.
-    pub shape: Shape,
-}
-
-/// Which weights compete, and how many of them go.
+/// Which units compete, and how many of them go.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
     /// The `k` smallest of one matrix.
@@ -103,14 +120,14 @@ pub enum Task {
         /// How many go.
         k: u64,
     },
-    /// The `k` smallest of each row of one matrix.
+    /// Some of each row of units of one matrix, by itself.
     Rows {
         /// Which job.
         job: usize,
-        /// How many go in each row.
-        k: u64,
+        /// How many go.
+        each: Each,
     },
-    /// Every weight of one matrix of at most this magnitude; NaN stays.
+    /// Every unit of one matrix of at most this magnitude; NaN stays.
     UpTo {
         /// Which job.
         job: usize,
@@ -121,9 +138,38 @@ pub enum Task {
     Pool {
         /// Which jobs.
         jobs: Range<usize>,
-        /// How many go.
+        /// The rank of the cut, counted from 1; 0: none goes.
+        k: u64,
+        /// What happens to ties at it.
+        ties: Ties,
+    },
+}
+
+/// How many of a row go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Each {
+    /// The smallest of the row.
+    Smallest {
+        /// How many.
         k: u64,
     },
+    /// All but the `keep` largest of each `of` in sequence, from the first on; a shorter rest stays.
+    Group {
+        /// How many stay.
+        keep: u32,
+        /// Of so many.
+        of: u32,
+    },
+}
+
+impl Each {
+    /// How many of a row of `units` go.
+    pub(crate) fn goes(self, units: u64) -> u64 {
+        match self {
+            Each::Smallest { k } => k,
+            Each::Group { keep, of } => units / u64::from(of) * u64::from(of - keep),
+        }
+    }
 }
 
 /// What happened to one matrix.
@@ -185,17 +231,16 @@ pub(crate) struct DoneBytes {
 
 pub(crate) fn done_bytes(jobs: &[Job], tasks: &[Task], past: &Past) -> DoneBytes {
     let ledger = Ledger::new(jobs, tasks, &past.done, None);
-    let sizes = jobs.iter().map(|job| job.dtype.size() as u64);
-    let written: Vec<u64> = ledger.weights_done().iter().zip(sizes).map(|(weights, size)| weights * size).collect();
+    let written: Vec<u64> = jobs.iter().zip(ledger.units_done()).map(|(job, units)| job.bytes_of(units)).collect();
     let mut read = written.iter().sum();
     for (number, task) in tasks.iter().enumerate().filter(|(_, task)| matches!(task, Task::Pool { .. })) {
         let pool = &jobs[task.jobs()];
         let counted = || Some(Counted::from_bytes(past.counted.as_deref()?, number, pool)?.weights);
         let mut left = if ledger.stream(number).is_some() { u64::MAX } else { counted().unwrap_or(0) };
         for job in pool {
-            let weights = left.min(job.shape.weights());
-            left -= weights;
-            read += weights * job.dtype.size() as u64;
+            let units = left.min(job.units().weights());
+            left -= units;
+            read += job.bytes_of(units);
         }
     }
     DoneBytes { written, read }
@@ -211,7 +256,7 @@ pub(crate) fn resume(
     past: &Past,
     log: Option<&dyn Log>,
 ) -> Result<(Vec<Outcome>, Times)> {
-    let budget = Budget::new(memory, gpu.maps_storage(), gpu.max_binding())?;
+    let budget = Budget::for_tasks(jobs, tasks, memory, gpu.maps_storage(), gpu.max_binding())?;
     let ledger = Ledger::new(jobs, tasks, &past.done, log);
     driver::run(gpu, jobs, tasks, ends, budget, &ledger, past.counted.as_deref())
 }

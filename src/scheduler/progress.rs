@@ -13,14 +13,32 @@ use crate::{Dtype, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Done {
-    /// A whole matrix under a cut of its own.
-    Matrix { job: usize, kept: u64, zeros: u64, key: u32, ties: u64, go: u64 },
+    /// A whole matrix under a cut of its own; zeros are those before, and after where keys are not the weights' own.
+    Matrix {
+        job: usize,
+        kept: u64,
+        zeros: u64,
+        key: u32,
+        ties: u64,
+        go: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<u64>,
+    },
     /// Some rows of a matrix, each under a cut of its own. Zeros are those before and after.
     Rows { job: usize, first: u64, rows: u64, kept: u64, before: u64, after: u64 },
     /// The cut of a task whose weights are streamed, and the zeros of each of its matrices. Nothing is written yet.
-    Cut { task: usize, common: u32, ties: u64, go: u64, zeros: Vec<u64> },
+    Cut { task: usize, common: u32, ties: u64, go: u64, goes: Option<u64>, zeros: Vec<u64> },
     /// A stretch of a task's weights, all of one matrix, masked under that cut; and what it leaves of the quota.
-    Masked { task: usize, first: u64, weights: u64, kept: u64, ties_left: u64, go_left: u64 },
+    Masked {
+        task: usize,
+        first: u64,
+        weights: u64,
+        kept: u64,
+        ties_left: u64,
+        go_left: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zeros: Option<[u64; 2]>,
+    },
 }
 
 /// Where what is done is kept.
@@ -92,7 +110,7 @@ impl Counted {
             let dtype = *Dtype::ALL.get(usize::try_from(dtype).ok()?)?;
             counted.types.push((dtype, reached, many(bins)?));
         }
-        let total: u64 = jobs.iter().map(|job| job.shape.weights()).sum();
+        let total: u64 = jobs.iter().map(|job| job.units().weights()).sum();
         let fits = counted.task == task as u64 && counted.nonzero.len() == jobs.len() && counted.weights <= total;
         (fits && rest.is_empty() && counted.low < counted.high).then_some(counted)
     }
@@ -105,7 +123,7 @@ mod tests {
 
     #[test]
     fn counts_come_back_or_are_refused() {
-        let jobs = [Job { dtype: Dtype::F32, shape: Shape::new(3, 5) }];
+        let jobs = [Job::new(Dtype::F32, Shape::new(3, 5))];
         let types = vec![(Dtype::F32, 7, vec![1, 2, 3]), (Dtype::F8E4M3, 0, vec![])];
         let counted = Counted { task: 4, low: 2, high: 9, weights: 15, nonzero: vec![11], types };
         let bytes = counted.to_bytes();

@@ -4,10 +4,11 @@ use wgpu::BufferUsages as Usage;
 
 use super::budget::Chunk;
 use super::slot::Slot;
+use super::{Each, Job};
 use crate::gpu::Gpu;
 use crate::kernels::{
-    CUT_BYTES, Kernels, MatrixView, NONZERO_BYTES, Numbers, Part, SamplePlan, WINDOW_BYTES, counts_bytes, rounds,
-    window_words,
+    CUT_BYTES, GroupRule, Kernels, MatrixView, NONZERO_BYTES, Numbers, Part, SamplePlan, WINDOW_BYTES, counts_bytes,
+    rounds, window_words,
 };
 use crate::reference::{Quota, Window};
 use crate::{Dtype, Result};
@@ -41,37 +42,37 @@ impl Select {
         }
     }
 
-    /// Records: the cut of the `k` smallest of all these chunks together, which hold `weights` weights.
+    /// Records: the cut of the `k` smallest of all these chunks together, which hold `weights` units.
     pub fn count(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         parts: &[(Slot, Chunk)],
-        dtype: Dtype,
+        job: &Job,
         weights: u32,
         k: u64,
     ) -> Result<()> {
-        let views = views(parts, dtype);
+        let (views, dtype) = (views(parts, job), job.keys());
         let numbers = self.bracket(encoder, &views, dtype, weights, k, Quota::Count(k))?;
         let mut pass = compute_pass(encoder, "histogram, threshold");
         self.cut(&mut pass, &views, &numbers, rounds(dtype, self.kernels.tuning().capacity))
     }
 
-    /// Records: the cut of all weights with a key of at most `key`; `window` is left at it.
+    /// Records: the cut of all units with a key of at most `key`; `window` is left at it.
     pub fn up_to(
         &self,
         gpu: &Gpu,
         encoder: &mut wgpu::CommandEncoder,
         parts: &[(Slot, Chunk)],
-        dtype: Dtype,
+        job: &Job,
         weights: u32,
         key: u32,
     ) -> Result<()> {
         let words = gpu.buffer_with("fixed window", &window_words(Window { low: key, shift: 0, bins: 1 }));
         encoder.copy_buffer_to_buffer(&words, 0, &self.window, 0, WINDOW_BYTES);
         let plan = SamplePlan::new(weights.into(), 0, 0);
-        let numbers = self.kernels.numbers(dtype, weights, Quota::UpTo(key), plan);
+        let numbers = self.kernels.numbers(job.keys(), weights, Quota::UpTo(key), plan);
         let mut pass = compute_pass(encoder, "histogram, threshold");
-        self.cut(&mut pass, &views(parts, dtype), &numbers, 1)
+        self.cut(&mut pass, &views(parts, job), &numbers, 1)
     }
 
     /// Records: the window about the `k`-th smallest, from a sample. Returns the numbers for what follows.
@@ -111,30 +112,37 @@ impl Select {
         encoder: &mut wgpu::CommandEncoder,
         slot: &Slot,
         chunk: Chunk,
-        dtype: Dtype,
+        job: &Job,
         cut: &wgpu::Buffer,
     ) -> Result<()> {
-        let view = slot.view(chunk, dtype);
+        let view = slot.view(chunk, job);
         let mut pass = compute_pass(encoder, "mask, settle");
         self.kernels.mask(&mut pass, &view, cut, &slot.mask, &slot.tiles)?;
         self.kernels.settle(&mut pass, &view, cut, &slot.mask, &slot.tiles, &slot.boundary)
     }
 
     /// Records: the mask of a chunk of whole rows.
-    pub fn rows(&self, encoder: &mut wgpu::CommandEncoder, part: &(Slot, Chunk), dtype: Dtype, k: u32) -> Result<()> {
+    pub fn rows(&self, encoder: &mut wgpu::CommandEncoder, part: &(Slot, Chunk), job: &Job, each: Each) -> Result<()> {
         let (slot, chunk) = part;
-        let (weights, view) = (chunk.weights(), slot.view(*chunk, dtype));
+        let (weights, view) = (chunk.units(), slot.view(*chunk, job));
+        let k = match each {
+            Each::Smallest { k } => k,
+            Each::Group { keep, of } => {
+                let mut pass = compute_pass(encoder, "group");
+                return self.kernels.group(&mut pass, &view, GroupRule { keep, of }, &slot.mask, &self.row_counters);
+            }
+        };
         let share = u128::from(weights) * u128::from(k) / u128::from(chunk.cols);
         let views = std::slice::from_ref(&view);
-        let numbers = self.bracket(encoder, views, dtype, weights as u32, share as u64, Quota::Count(k.into()))?;
+        let numbers = self.bracket(encoder, views, job.keys(), weights as u32, share as u64, Quota::Count(k))?;
         let parts = [&self.window, &slot.mask, &self.row_counters].map(Part::from);
         let mut pass = compute_pass(encoder, "row");
         self.kernels.rows_by(&mut pass, &view, false, numbers.rows(), parts)
     }
 }
 
-fn views(parts: &[(Slot, Chunk)], dtype: Dtype) -> Vec<MatrixView<'_>> {
-    parts.iter().map(|(slot, chunk)| slot.view(*chunk, dtype)).collect()
+fn views<'a>(parts: &'a [(Slot, Chunk)], job: &Job) -> Vec<MatrixView<'a>> {
+    parts.iter().map(|(slot, chunk)| slot.view(*chunk, job)).collect()
 }
 
 pub fn compute_pass<'a>(encoder: &'a mut wgpu::CommandEncoder, label: &str) -> wgpu::ComputePass<'a> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use wgpu::BufferUsages as Usage;
 
+use super::Job;
 use super::budget::{Budget, Chunk};
 use super::results::ENTRY;
 use crate::gpu::{Gpu, PATIENCE};
 use crate::kernels::{BOUNDARY_BYTES, MatrixView};
-use crate::{Dtype, Error, Result};
+use crate::{Error, Result};
 
 /// Bytes moved at a time between a file and memory that the GPU maps: small enough to stay in cache.
 const BLOCK: usize = 256 << 10;
@@ -28,6 +29,11 @@ pub struct Slot {
     pub mask: wgpu::Buffer,
     pub tiles: wgpu::Buffer,
     pub boundary: wgpu::Buffer,
+    /// Scores of weights and keys of units, where weights do not compete by their own bits.
+    pub scores: Option<wgpu::Buffer>,
+    pub keys: Option<wgpu::Buffer>,
+    /// Scores that the source gave.
+    given: Vec<f32>,
     host: Host,
     /// Where an entry lies behind the mask, in the buffer that the host maps.
     tail: u64,
@@ -58,7 +64,14 @@ impl Slot {
                 readback: buffer("slot mask readback", tail + ENTRY, Usage::MAP_READ | Usage::COPY_DST, false),
             }
         };
+        let scored = |label, size| {
+            let usage = Usage::STORAGE | Usage::COPY_DST;
+            (size > 0).then(|| buffer(label, size, usage, false))
+        };
         Self {
+            scores: scored("slot scores", budget.scored[0]),
+            keys: scored("slot keys", budget.scored[1]),
+            given: Vec::new(),
             weights: buffer("slot weights", budget.chunk, weights, direct),
             mask: buffer("slot mask", tail + ENTRY, mask, false),
             tiles: buffer("slot tiles", budget.tiles, Usage::STORAGE | Usage::COPY_DST, false),
@@ -69,9 +82,21 @@ impl Slot {
         }
     }
 
-    /// The chunk's weights, as kernels see them.
-    pub fn view(&self, chunk: Chunk, dtype: Dtype) -> MatrixView<'_> {
-        MatrixView::dense(&self.weights, 0, dtype, chunk.rows, chunk.cols)
+    /// What competes in the chunk, as kernels see it: weights, or keys.
+    pub fn view(&self, chunk: Chunk, job: &Job) -> MatrixView<'_> {
+        let buffer = self.keys.as_ref().filter(|_| !job.is_plain()).unwrap_or(&self.weights);
+        MatrixView::dense(buffer, 0, job.keys(), chunk.rows, chunk.cols)
+    }
+
+    /// Takes scores besides the weights.
+    pub fn score(&mut self, scores: u64, read: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<()> {
+        self.given.resize(scores as usize, 0.0);
+        read(&mut self.given)
+    }
+
+    /// Scores that were taken.
+    pub fn given(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.given)
     }
 
     /// Fills the slot with `bytes` bytes; `read(offset, buf)` gives them. The slot must be fresh or made ready.

@@ -2,14 +2,15 @@
 
 use super::budget::{Budget, Chunk, Span};
 use super::ledger::Ledger;
-use super::{Job, Task};
+use super::{Each, Job, Task};
+use crate::Ties;
 
 /// A task, or a part of it, cut to what the slots can hold.
 pub enum Step {
     /// Chunks that stay in their slots until they are masked.
     Resident { span: Span, goal: Goal, chunks: Vec<Chunk> },
     /// Chunks of whole rows, each by itself.
-    Rows { job: usize, k: u32, chunks: Vec<Chunk> },
+    Rows { job: usize, each: Each, chunks: Vec<Chunk> },
     /// Spans under one cut, read once to count and once to mask.
     Stream(Stream),
 }
@@ -26,14 +27,14 @@ pub struct Stream {
 pub enum Of {
     /// A task.
     Task(usize),
-    /// A row of a matrix, of which so many weights go.
+    /// A row of a matrix, of which so many units go.
     Row { row: u64, k: u64 },
 }
 
-/// Which weights go: so many of the smallest, or all up to a magnitude.
+/// Which units go: so many of the smallest, or all up to a magnitude.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
-    Count(u64),
+    Count(u64, Ties),
     UpTo(f64),
 }
 
@@ -44,9 +45,9 @@ pub fn steps(jobs: &[Job], budget: Budget, tasks: &[Task], task: usize, ledger: 
             return vec![];
         }
         let span = Span::whole(job, &jobs[job]);
-        let chunks: Vec<Chunk> = budget.chunks(span, jobs[job].dtype.size()).collect();
+        let chunks: Vec<Chunk> = budget.chunks(span, &jobs[job]).collect();
         // Counters on the GPU have 32 bits.
-        let resident = budget.resident(chunks.len()) && span.weights < 1 << 31;
+        let resident = budget.resident(chunks.len()) && span.units < 1 << 31;
         vec![if resident && ledger.stream(task).is_none() {
             Step::Resident { span, goal, chunks }
         } else {
@@ -54,28 +55,31 @@ pub fn steps(jobs: &[Job], budget: Budget, tasks: &[Task], task: usize, ledger: 
         }]
     };
     match tasks[task] {
-        Task::Matrix { job, k } => matrix(job, Goal::Count(k)),
+        Task::Matrix { job, k } => matrix(job, Goal::Count(k, Ties::Exact)),
         Task::UpTo { job, magnitude } => matrix(job, Goal::UpTo(magnitude)),
-        Task::Rows { job, k } => {
-            let (shape, mut steps) = (jobs[job].shape, Vec::new());
+        Task::Rows { job, each } => {
+            let (units, mut steps) = (jobs[job].units(), Vec::new());
             for rows in ledger.rows_left(job) {
-                let span = Span { job, first: rows.start * shape.cols, weights: (rows.end - rows.start) * shape.cols };
+                let span = Span { job, first: rows.start * units.cols, units: (rows.end - rows.start) * units.cols };
                 if let Some(chunks) = budget.row_chunks(span, &jobs[job]) {
                     let chunks: Vec<Chunk> = chunks.collect();
                     let parts = chunks.chunks(budget.part());
-                    steps.extend(parts.map(|part| Step::Rows { job, k: k as u32, chunks: part.to_vec() }));
+                    steps.extend(parts.map(|part| Step::Rows { job, each, chunks: part.to_vec() }));
                 } else {
+                    // The budget has room for a row of groups.
+                    let k = each.goes(units.cols);
                     steps.extend(rows.map(|row| {
-                        let span = Span { job, first: row * shape.cols, weights: shape.cols };
-                        Step::Stream(Stream { spans: vec![span], goal: Goal::Count(k), of: Of::Row { row, k } })
+                        let span = Span { job, first: row * units.cols, units: units.cols };
+                        let goal = Goal::Count(k, Ties::Exact);
+                        Step::Stream(Stream { spans: vec![span], goal, of: Of::Row { row, k } })
                     }));
                 }
             }
             steps
         }
-        Task::Pool { jobs: ref pool, k } => {
+        Task::Pool { jobs: ref pool, k, ties } => {
             let spans = pool.clone().map(|job| Span::whole(job, &jobs[job])).collect();
-            vec![Step::Stream(Stream { spans, goal: Goal::Count(k), of: Of::Task(task) })]
+            vec![Step::Stream(Stream { spans, goal: Goal::Count(k, ties), of: Of::Task(task) })]
         }
     }
 }

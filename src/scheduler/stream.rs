@@ -21,8 +21,8 @@ pub fn run(driver: &Driver<'_>, stream: &Stream) -> Result<()> {
                 Some(cut) => cut,
                 None => {
                     let (cut, zeros) = count(driver, stream)?;
-                    let StreamCut { common, ties, go } = cut;
-                    driver.ledger.finish(&Done::Cut { task, common, ties, go, zeros })?;
+                    let StreamCut { common, ties, go, goes } = cut;
+                    driver.ledger.finish(&Done::Cut { task, common, ties, go, goes, zeros })?;
                     cut
                 }
             };
@@ -41,14 +41,14 @@ pub fn run(driver: &Driver<'_>, stream: &Stream) -> Result<()> {
     }
 }
 
-/// What is left of the spans from their weight number `at` on: each with its number.
+/// What is left of the spans from their unit number `at` on: each with its number.
 pub fn rest(spans: &[Span], mut at: u64) -> Vec<(usize, Span)> {
     let mut rest = Vec::new();
-    for (number, &Span { job, first, weights }) in spans.iter().enumerate() {
-        let done = at.min(weights);
+    for (number, &Span { job, first, units }) in spans.iter().enumerate() {
+        let done = at.min(units);
         at -= done;
-        if done < weights {
-            rest.push((number, Span { job, first: first + done, weights: weights - done }));
+        if done < units {
+            rest.push((number, Span { job, first: first + done, units: units - done }));
         }
     }
     rest
@@ -67,9 +67,9 @@ fn mask(
 ) -> Result<()> {
     let rest = rest(&stream.spans, at);
     for (_, span) in &rest {
-        driver.ask(driver.budget.chunks(*span, driver.jobs[span.job].dtype.size()));
+        driver.ask(driver.budget.chunks(*span, &driver.jobs[span.job]));
     }
-    let total = rest.iter().map(|(_, span)| span.weights).sum();
+    let total = rest.iter().map(|(_, span)| span.units).sum();
     let Left { ties, go } = left.unwrap_or(Left { ties: cut.ties, go: cut.go });
     let words = |cut: Cut| cut_words(cut, total);
     let buffer = |label, words| {
@@ -78,28 +78,29 @@ fn mask(
     };
     let carried = buffer("pool cut", words(Cut { key: 0, ties, go, zeros: 0 }))?;
     for (_, span) in rest {
-        let dtype = driver.jobs[span.job].dtype;
+        let job = &driver.jobs[span.job];
+        let dtype = job.keys();
         let (key, exact) = dtype.floor_key(cut.common);
         // Types that have no such value lose all up to the next smaller one, whatever the quota among ties.
         let all = words(Cut { key, ties: u64::MAX, go: u64::MAX, zeros: 0 });
         let spelled = buffer("spelled cut", all)?;
-        let chunks: Vec<Chunk> = driver.budget.chunks(span, dtype.size()).collect();
+        let chunks: Vec<Chunk> = driver.budget.chunks(span, job).collect();
         for group in chunks.chunks(per.min(chunks.len())) {
-            let weights = group.iter().map(Chunk::weights).sum();
-            let part = Arc::new(Part::new(what(at, weights), group.len()));
+            let weights = group.iter().map(Chunk::units).sum();
+            let part = Arc::new(Part::new(what(at, weights), group.len(), !job.is_plain()));
             at += weights;
             for number in 1..=group.len() {
                 let (slot, chunk) = driver.filled()?;
                 driver.gpu.watch(DOING, || {
                     let mut encoder = driver.gpu.encoder("mask");
-                    slot.upload(&mut encoder, chunk.weights() * dtype.size() as u64);
+                    driver.bring(&mut encoder, &slot, chunk)?;
                     let used = if exact {
                         encoder.copy_buffer_to_buffer(&spelled, 0, &carried, 0, 4);
                         &carried
                     } else {
                         &spelled
                     };
-                    driver.select.mask(&mut encoder, &slot, chunk, dtype, used)?;
+                    driver.select.mask(&mut encoder, &slot, chunk, job, used)?;
                     // What is left of the quota tells how many ties there were, and how many of them went.
                     let found = (number == group.len()).then_some((&carried, CUT_BYTES));
                     driver.submit_masked(encoder, (slot, chunk), &part, found);

@@ -43,7 +43,9 @@ impl Selector {
             Some(dtype) => select(self, included, excluded, info).map(|reason| (dtype, reason)),
         };
         let (dtype, mut reason) = match verdict {
-            Err(reason) => return PlannedTensor { action: Action::Copy, reason, dtype: None, shape, target: None },
+            Err(reason) => {
+                return PlannedTensor { action: Action::Copy, reason, rule: None, dtype: None, shape, target: None };
+            }
             Ok(verdict) => verdict,
         };
         let mut target = rule.target;
@@ -55,7 +57,7 @@ impl Selector {
                 pattern.matched_pruned |= pattern.matcher.is_match(&info.name);
             }
         }
-        PlannedTensor { action: Action::Prune, reason, dtype: Some(dtype), shape, target: Some(target) }
+        PlannedTensor { action: Action::Prune, reason, rule: Some(0), dtype: Some(dtype), shape, target: Some(target) }
     }
 
     /// A glob that matches nothing is most likely misspelt; passing over it would prune the wrong tensors.

@@ -39,38 +39,46 @@ impl<'a> Ledger<'a> {
 
     /// Of what an earlier run did: whether it can be, and is not there yet.
     fn fits(&self, state: &State, done: &Done) -> bool {
-        let shape = |job: usize| self.jobs.get(job).map(|job| job.shape);
+        let units = |job: usize| self.jobs.get(job).map(|job| job.units());
         let by_rows = |job: usize| matches!(self.tasks[self.task_of[job]], Task::Rows { .. });
         match *done {
             Done::Matrix { job, kept, zeros, .. } => {
                 let fresh = state.jobs.get(job).is_some_and(|job| job.cut.is_none());
                 fresh
                     && !by_rows(job)
-                    && shape(job).is_some_and(|s| kept.max(zeros) <= s.weights())
+                    && units(job).is_some_and(|units| kept <= units.weights())
+                    && zeros <= self.jobs[job].shape.weights()
                     && self.check(done).is_ok()
             }
             Done::Rows { job, first, rows, before, after, .. } => {
-                let Some(shape) = shape(job) else { return false };
-                let Some(end) = first.checked_add(rows).filter(|&end| end <= shape.rows) else { return false };
+                let Some(units) = units(job) else { return false };
+                let Some(end) = first.checked_add(rows).filter(|&end| end <= units.rows) else { return false };
                 let apart = |other: &Range<u64>| other.end <= first || end <= other.start;
                 by_rows(job)
+                    && self.jobs[job].is_whole(first * units.cols)
+                    && self.jobs[job].is_whole(end * units.cols)
                     && state.jobs[job].rows.iter().all(apart)
-                    && before.max(after) <= rows * shape.cols
+                    && before.max(after) <= self.jobs[job].weights_of(first * units.cols, rows * units.cols).count()
                     && self.check(done).is_ok()
             }
             Done::Cut { task, ref zeros, ties, go, .. } => {
                 let Some(jobs) = self.tasks.get(task).map(Task::jobs) else { return false };
-                let plausible = jobs.clone().zip(zeros).all(|(job, &zeros)| zeros <= self.jobs[job].shape.weights());
+                let plausible = jobs.clone().zip(zeros).all(|(job, &zeros)| zeros <= self.jobs[job].units().weights());
                 zeros.len() == jobs.len()
                     && jobs.clone().all(|job| !by_rows(job))
                     && plausible
                     && go <= ties
                     && !state.streams.contains_key(&task)
             }
-            Done::Masked { task, first, weights, kept, ties_left, go_left } => {
+            Done::Masked { task, first, weights, kept, ties_left, go_left, .. } => {
                 let Some(stream) = state.streams.get(&task) else { return false };
                 let before = stream.front.1.unwrap_or(Left { ties: stream.cut.ties, go: stream.cut.go });
-                let inside = stream.ends.get(stream.matrix_at(first)).is_some_and(|&end| weights <= end - first);
+                let (number, jobs) = (stream.matrix_at(first), self.tasks[task].jobs());
+                let inside = stream.ends.get(number).is_some_and(|&end| {
+                    let job = &self.jobs[jobs.start + number];
+                    let start = end - job.units().weights();
+                    weights <= end - first && job.is_whole(first - start) && job.is_whole(first - start + weights)
+                });
                 inside && weights > 0 && kept <= weights && ties_left <= before.ties && go_left <= before.go
             }
         }
