@@ -49,6 +49,9 @@ impl Unit {
 }
 
 impl Norm {
+    /// All of them.
+    pub const ALL: [Norm; 4] = [Norm::L1, Norm::L2, Norm::Linf, Norm::Mean];
+
     /// `l1`, `l2`, `linf` or `mean`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -3,6 +3,8 @@
 mod common;
 #[path = "kernels/small.rs"]
 mod small;
+#[path = "kernels/units.rs"]
+mod units;
 
 use common::case::{Case, sorted_cut};
 use common::{Fill, both_tunings, buffer, gpu, poisoned, read, read_words, run, run_pass};

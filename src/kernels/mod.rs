@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! weights ─ bracket ─► window ─ histogram ─► counts ─ threshold ─► cut ─ mask, settle ─► bits ─ apply ─► weights
-//!            (score: keys, for callers that rank themselves)         row: cut and mask of each row by itself
+//!     │                                                              row, group: cut and mask of each row or group
+//!     └─ scale, random ─► scores ─ pool ─► keys: units that compete as weights do (score: keys, for callers that rank)
 //! sparsity ─ quota ─► how many go                                 count: what is not zero, what is kept
 //! ```
 //!
@@ -50,27 +51,33 @@
 mod apply;
 mod bracket;
 mod count;
+mod group;
 mod histogram;
 mod mask;
 mod part;
+mod pool;
 mod quota;
+mod random;
 mod row;
+mod scale;
 mod score;
 mod settle;
 mod several;
-mod stub;
 mod threshold;
 mod view;
-pub use stub::*;
 
 pub use bracket::{SamplePlan, WINDOW_BYTES};
+pub use group::GroupRule;
 pub(crate) use histogram::counted_bytes;
 pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
 pub use mask::{mask_bytes, tiles_bytes};
 pub use part::Part;
+pub use pool::PoolRule;
 pub(crate) use quota::Numbers;
 pub use quota::{ASKED_BYTES, QuotaRule};
+pub use random::RandomRule;
 pub use row::{NONZERO_BYTES, RowRule, WHOLE_WEIGHTS};
+pub use scale::ScaleRule;
 pub use settle::BOUNDARY_BYTES;
 pub use threshold::{CUT_BYTES, ThresholdRule, rounds, window_words};
 pub(crate) use threshold::{CutWords, cut_words};
@@ -87,11 +94,15 @@ use crate::gpu::{Kernel, KernelSpec, Tuning};
 #[doc(hidden)]
 pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("score", score::SPEC.source, &["main"]),
+    ("scale", scale::SPEC.source, &["main"]),
+    ("random", random::SPEC.source, &["main"]),
+    ("pool", pool::NARROW.source, &["narrow", "wide"]),
     ("bracket", bracket::SAMPLE.source, &["sample", "place"]),
     ("histogram", histogram::SPEC.source, &["main"]),
     ("threshold", threshold::SPEC.source, &["main"]),
     ("mask", mask::SPEC.source, &["main"]),
     ("settle", settle::FIND.source, &["find", "settle", "split"]),
+    ("group", group::SPEC.source, &["main"]),
     ("row", row::SPEC.source, &["main", "whole"]),
     ("quota", quota::SPEC.source, &["main"]),
     ("count", count::COUNT.source, &["count", "drain"]),
@@ -107,6 +118,9 @@ pub type Layout = (&'static str, usize, Vec<(&'static str, usize)>);
 pub fn layouts() -> Vec<Layout> {
     vec![
         view::ViewWords::layout(),
+        scale::ScaleWords::layout(),
+        random::RandomWords::layout(),
+        pool::PoolWords::layout(),
         bracket::SampleWords::layout(),
         bracket::WindowWords::layout(),
         threshold::QuotaWords::layout(),

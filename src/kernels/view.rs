@@ -28,11 +28,13 @@ pub(super) struct Variant {
     pub aligned: bool,
     pub tail: bool,
     pub flat: bool,
+    /// What else a kernel is specialised for.
+    pub mode: u32,
 }
 
 impl Variant {
     /// For kernels that read no weights.
-    pub const NONE: Variant = Variant { size: 0, aligned: false, tail: false, flat: false };
+    pub const NONE: Variant = Variant { size: 0, aligned: false, tail: false, flat: false, mode: 0 };
 
     /// The constants of `weights.wgsl`, and one or two more.
     pub fn constants<const N: usize>(self, more: [(&str, f64); N]) -> Vec<(&str, f64)> {
@@ -136,6 +138,7 @@ impl<'a> MatrixView<'a> {
             aligned: sixteen(self.inset()) && (self.rows == 1 || sixteen(u64::from(self.stride) * size)),
             tail,
             flat: self.rows == 1 || self.stride == self.cols && !tail,
+            mode: 0,
         }
     }
 

@@ -6,22 +6,29 @@
 mod apply;
 mod bracket;
 mod count;
+mod group;
 mod histogram;
 mod mask;
+mod pool;
 mod quota;
+mod random;
 mod row;
+mod scale;
 mod score;
-mod stub;
 mod threshold;
-pub use stub::*;
 
 pub use apply::apply;
 pub use bracket::bracket;
 pub use count::count;
+pub use group::group;
 pub use histogram::{Counts, Window, histogram};
 pub use mask::{TILE_WEIGHTS, mask};
+pub(crate) use pool::share;
+pub use pool::{WIDE_WEIGHTS, pool};
 pub use quota::quota;
+pub use random::random;
 pub use row::row;
+pub use scale::scale;
 pub use score::score;
 pub use threshold::{Cut, Quota, Step, threshold};
 

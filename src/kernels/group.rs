@@ -1,0 +1,66 @@
+//! weights ─ group ─► bits, each group of N:M by itself. Twin: [`crate::reference::group`].
+
+use super::{Kernels, MatrixView, NONZERO_BYTES, Part, mask};
+use crate::gpu::{Binding, KernelSpec, Record};
+use crate::{Error, Result};
+
+pub(super) const SPEC: KernelSpec = KernelSpec {
+    label: "group",
+    source: concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/group.wgsl")),
+    entry: "main",
+    bindings: &[
+        (0, Binding::Uniform),
+        (1, Binding::Read),
+        (2, Binding::Read),
+        (3, Binding::ReadWrite),
+        (4, Binding::ReadWrite),
+    ],
+};
+
+/// The longest group.
+const LONGEST: u32 = 32;
+
+/// Of so many consecutive weights of a row, so many stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupRule {
+    /// How many stay, at most `of`.
+    pub keep: u32,
+    /// Of how many: 1 to 32.
+    pub of: u32,
+}
+
+impl Kernels {
+    /// Records: the mask that keeps the `keep` largest of each `of` weights of a row, from column 0 on; a shorter rest
+    /// at a row's end stays. Adds the numbers of non-zero weights before and after to `nonzero` ([`NONZERO_BYTES`]): 64
+    /// copies of two words, to be summed.
+    ///
+    /// # Errors
+    /// [`Error::View`] where the view is out of bounds, a buffer is too small for it, or the rule cannot be.
+    pub fn group<'a>(
+        &self,
+        to: &mut impl Record,
+        view: &MatrixView<'_>,
+        rule: GroupRule,
+        mask: impl Into<Part<'a>>,
+        nonzero: impl Into<Part<'a>>,
+    ) -> Result<()> {
+        let (mask, nonzero) = (mask.into(), nonzero.into());
+        mask::check_outputs(view, mask, None)?;
+        nonzero.check("counters", NONZERO_BYTES)?;
+        let GroupRule { keep, of } = rule;
+        if !(1..=LONGEST).contains(&of) || keep > of {
+            let problem = format!("{keep} of {of}: at most all of 1 to {LONGEST} stay");
+            return Err(Error::View { what: "group rule", problem });
+        }
+        let mut variant = view.variant();
+        let more = [("WORKGROUP", self.tuning.workgroup.into()), ("OF", of.into()), ("KEEP", keep.into())];
+        let constants = variant.constants(more);
+        variant.mode = of << 8 | keep;
+        let share = view.share(self.tuning);
+        let uniform = self.uniform(&view.words(share.span));
+        let view_words = uniform.as_entire_buffer_binding();
+        let bindings = [view_words, view.binding(), view.binding(), mask.binding(), nonzero.binding()];
+        self.kernel(SPEC, variant, &constants).dispatch(&self.device, to, &bindings, share.workgroups);
+        Ok(())
+    }
+}

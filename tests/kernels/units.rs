@@ -1,0 +1,127 @@
+//! Scores and units: scale, random, pool and group against their twins, to the bit.
+
+use lopper::kernels::{GroupRule, NONZERO_BYTES, PoolRule, RandomRule, ScaleRule};
+use lopper::{Dtype, Norm, reference};
+
+use crate::common::case::Case;
+use crate::common::{both_tunings, buffer, poisoned, read_words, run_pass};
+
+#[test]
+fn pool_scores_units_as_its_twin_does() {
+    for kernels in both_tunings() {
+        for case in Case::all() {
+            let weights = case.upload();
+            let (rows, cols, ..) = case.shape;
+            for (unit_rows, unit_cols) in [(1, cols), (1, 1), (4, 4), (3, 5), (2, 300), (1, 257), (rows, 1), (16, 16)] {
+                for norm in Norm::ALL {
+                    let rule = PoolRule { rows: unit_rows, cols: unit_cols, norm };
+                    let want = reference::pool(case.matrix(), unit_rows.into(), unit_cols.into(), norm);
+                    let keys = poisoned(4 * want.len() as u64);
+                    run_pass(|pass| kernels.pool(pass, &case.view(&weights), rule, &keys).unwrap());
+                    assert_eq!(read_words(&keys), want, "{} {rule:?}", case.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_norm_is_that_of_f64_to_a_few_parts_in_a_million() {
+    for case in Case::all().filter(|case| case.dtype == Dtype::F32 || case.dtype == Dtype::BF16) {
+        let matrix = case.matrix();
+        for norm in Norm::ALL {
+            for (row, key) in reference::pool(matrix, 1, case.shape.1.into(), norm).into_iter().enumerate() {
+                let values: Vec<f64> = matrix.row_keys(row).map(|key| case.dtype.magnitude(key)).collect();
+                let want = match norm {
+                    Norm::L1 => values.iter().sum::<f64>(),
+                    Norm::L2 => values.iter().map(|v| v * v).sum(),
+                    Norm::Linf => values.iter().copied().fold(0.0, f64::max),
+                    Norm::Mean => values.iter().sum::<f64>() / values.len() as f64,
+                };
+                let got = f64::from(f32::from_bits(key));
+                let sum: f64 = values.iter().sum();
+                if want.max(sum) < f64::from(f32::MAX) {
+                    assert!(
+                        (got - want).abs() <= 4e-6 * want + 1e-37 * values.len() as f64,
+                        "{} {got} {want}",
+                        case.name()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn group_keeps_what_its_twin_keeps() {
+    for kernels in both_tunings() {
+        for case in Case::all() {
+            let weights = case.upload();
+            for (keep, of) in [(2, 4), (1, 4), (4, 8), (0, 2), (1, 1), (2, 3), (5, 7), (16, 32), (30, 31), (3, 12)] {
+                let want = reference::group(case.matrix(), keep as usize, of as usize);
+                let mask = poisoned(4 * want.len() as u64);
+                let nonzero = buffer(&[0; NONZERO_BYTES as usize]);
+                let rule = GroupRule { keep, of };
+                run_pass(|pass| kernels.group(pass, &case.view(&weights), rule, &mask, &nonzero).unwrap());
+                assert_eq!(read_words(&mask), want, "{} {rule:?}", case.name());
+                let sums = read_words(&nonzero).chunks(2).fold((0, 0), |(a, b), pair| (a + pair[0], b + pair[1]));
+                let words = case.matrix().shape.mask_words_per_row() as usize;
+                let kept = |(i, key): &(usize, u32)| {
+                    let (row, col) = (i / case.shape.1 as usize, i % case.shape.1 as usize);
+                    *key != 0 && want[row * words + col / 32] >> (col % 32) & 1 == 1
+                };
+                let before = case.matrix().keys().filter(|&key| key != 0).count() as u32;
+                let after = case.matrix().keys().enumerate().filter(kept).count() as u32;
+                assert_eq!(sums, (before, after), "{} {rule:?}", case.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn scale_rounds_as_its_twin_does_down_to_the_subnormals() {
+    for kernels in both_tunings() {
+        for case in Case::all() {
+            let weights = case.upload();
+            let period = if case.shape.0 == 1 { 97 } else { case.shape.1 };
+            let scales: Vec<f32> = (0..period)
+                .map(|i| match i % 7 {
+                    0 => 0.0,
+                    1 => 1e-38,
+                    2 => 3.7e-42,
+                    3 => 1.0 / 3.0,
+                    4 => 2.3e30,
+                    5 => f32::MIN_POSITIVE * 1.7,
+                    _ => 0.001 * i as f32,
+                })
+                .collect();
+            for first in [0u64, 5, (1 << 33) + 1] {
+                let rule = ScaleRule { first, period };
+                let scores = poisoned(4 * u64::from(case.weights()));
+                let placed = buffer(bytemuck::cast_slice(&scales));
+                run_pass(|pass| kernels.scale(pass, &case.view(&weights), rule, &placed, &scores).unwrap());
+                assert_eq!(read_words(&scores), reference::scale(case.matrix(), &scales, first), "{}", case.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn random_draws_what_its_twin_draws_in_any_pieces() {
+    for kernels in both_tunings() {
+        for (seed, first, count) in
+            [(0, 0, 1), (7, 0, 70_001), (u64::MAX, u64::from(u32::MAX) - 5, 300), (1, 1 << 40, 999)]
+        {
+            let keys = poisoned(4 * u64::from(count));
+            run_pass(|pass| kernels.random(pass, RandomRule { seed, first, count }, &keys).unwrap());
+            assert_eq!(read_words(&keys), reference::random(seed, first, count));
+        }
+    }
+    let whole = reference::random(3, 0, 1000);
+    assert_eq!(whole[400..], reference::random(3, 400, 600));
+    assert!(whole.iter().all(|&key| f32::from_bits(key).is_finite()));
+    // Even to about three standard deviations.
+    let many = reference::random(11, 0, 1 << 16);
+    let low = many.iter().filter(|&&key| key < 1 << 29).count() as f64;
+    assert!((low - 32768.0).abs() < 3.0 * 128.0, "{low}");
+}
