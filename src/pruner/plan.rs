@@ -17,7 +17,7 @@ mod selector;
 mod tests;
 
 use self::selector::Selector;
-use super::{Action, Report, Rule, RuleReport, Scope, Seconds, Target, TensorReport, Totals};
+use super::{Action, Report, Rule, RuleReport, Scope, Seconds, Target, TensorReport, Totals, Unit};
 use crate::checkpoint::{TensorInfo, quoted};
 use crate::{Dtype, Error, Result, Shape};
 
@@ -34,6 +34,8 @@ pub struct PlannedTensor {
     pub dtype: Option<Dtype>,
     /// `shape[0]` rows of the product of the other dimensions; one row for a tensor of fewer than two dimensions.
     pub shape: Shape,
+    /// Rows and columns of what competes: its weights, or its rows, columns or blocks; for groups, the rows they lie in.
+    pub units: Shape,
     /// How much of it goes, `sparsity_for` taken into account; none for a tensor that is copied.
     pub target: Option<Target>,
 }
@@ -57,6 +59,7 @@ impl Plan {
         let tensors: Vec<_> = checkpoint_tensors.iter().map(|t| selector.plan(t, rule)).collect();
         selector.check_all_used()?;
         let plan = Plan { tensors };
+        plan.check_blocks(rule, checkpoint_tensors)?;
         if !plan.tensors.iter().any(|t| t.action == Action::Prune) {
             return Err(Error::Rule(match checkpoint_tensors.len() {
                 0 => "there is nothing to prune: the checkpoint holds no tensors".into(),
@@ -64,7 +67,7 @@ impl Plan {
             }));
         }
         if let Target::Keep(keep) = rule.target {
-            plan.check_keep(keep, rule.scope, checkpoint_tensors)?;
+            plan.check_keep(keep, rule.scope, rule.unit, checkpoint_tensors)?;
         }
         Ok(plan)
     }
@@ -89,19 +92,44 @@ impl Plan {
         }
     }
 
-    fn check_keep(&self, keep: u64, scope: Scope, infos: &[TensorInfo]) -> Result<()> {
-        let pruned = || self.tensors.iter().zip(infos).filter(|(t, _)| t.action == Action::Prune);
+    fn pruned<'a>(&'a self, infos: &'a [TensorInfo]) -> impl Iterator<Item = (&'a PlannedTensor, &'a TensorInfo)> {
+        self.tensors.iter().zip(infos).filter(|(t, _)| t.action == Action::Prune)
+    }
+
+    /// A block that is larger than a matrix is most likely meant for another.
+    fn check_blocks(&self, rule: &Rule, infos: &[TensorInfo]) -> Result<()> {
+        let Unit::Block { rows, cols } = rule.unit else { return Ok(()) };
+        for (_, info) in self.pruned(infos) {
+            let have = rule.matrix(&info.shape);
+            if u64::from(rows) > have.rows || u64::from(cols) > have.cols {
+                return Err(Error::Rule(format!(
+                    "blocks of {rows} by {cols} are larger than tensor {}, {} by {}: choose smaller ones, or exclude it",
+                    quoted(&info.name),
+                    have.rows,
+                    have.cols
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_keep(&self, keep: u64, scope: Scope, unit: Unit, infos: &[TensorInfo]) -> Result<()> {
+        let pruned = || self.pruned(infos);
         let refuse = |have: u64, of: String| {
-            Err(Error::Rule(format!("{keep} weights are to be kept, but {of} has only {have}: keep fewer")))
+            let what = if unit == Unit::Weight { "weights".into() } else { format!("{}s", unit.name()) };
+            Err(Error::Rule(format!("{keep} {what} are to be kept, but {of} has only {have}: keep fewer")))
         };
+        if let Scope::Group(_) = scope {
+            return Ok(());
+        }
         if scope == Scope::Global {
-            let all = pruned().fold(0, |sum: u64, (t, _)| sum.saturating_add(t.shape.weights()));
+            let all = pruned().fold(0, |sum: u64, (t, _)| sum.saturating_add(t.units.weights()));
             return if keep > all { refuse(all, "the selection".into()) } else { Ok(()) };
         }
         for (tensor, info) in pruned() {
             let (have, of) = match scope {
-                Scope::Row => (tensor.shape.cols, "a row of "),
-                _ => (tensor.shape.weights(), ""),
+                Scope::Row => (tensor.units.cols, "a row of "),
+                _ => (tensor.units.weights(), ""),
             };
             if keep > have {
                 return refuse(have, format!("{of}tensor {}", quoted(&info.name)));

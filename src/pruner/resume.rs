@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::scores::Scores;
 use super::{Plan, Rule, RuleReport};
 use crate::checkpoint::{self, Output, TensorInfo};
 use crate::gpu::Gpu;
@@ -16,6 +17,7 @@ pub(super) fn work(rule: &Rule, plan: &Plan, tensors: &[TensorInfo]) -> Value {
     for (planned, tensor) in plan.tensors.iter().zip(tensors) {
         text.push_str(&format!("{:?} {:?} {:?}\n", tensor.name, planned.dtype, planned.target));
     }
+    text.push_str(&format!("{rule:?} {:?}\n", Scores::identity(rule)));
     json!({ "rule": RuleReport::from(rule), "selection": checkpoint::digest(text.as_bytes()) })
 }
 

@@ -93,20 +93,43 @@ impl Schedule {
     }
 }
 
+impl Rule {
+    fn arrangement(&self, shape: &[u64], size: u64) -> Arrangement {
+        let rows = match (self.unit, self.scope) {
+            (Unit::Column, _) => Rows::Inputs,
+            (_, Scope::Group(_)) => Rows::OutputsOfKernel,
+            _ => Rows::Outputs,
+        };
+        Arrangement::new(shape, self.layout, rows, size)
+    }
+
+    /// The matrix that a tensor of this shape, none of whose dimensions is 0, is seen as.
+    pub(super) fn matrix(&self, shape: &[u64]) -> Shape {
+        self.arrangement(shape, 1).shape()
+    }
+
+    /// Rows and columns of what competes in it.
+    pub(super) fn units(&self, shape: &[u64]) -> Shape {
+        let (matrix, unit) = (self.matrix(shape), self.unit(self.matrix(shape)));
+        Shape::new(matrix.rows.div_ceil(unit.rows), matrix.cols.div_ceil(unit.cols))
+    }
+
+    /// Rows and columns of a unit of a matrix.
+    fn unit(&self, matrix: Shape) -> Shape {
+        match self.unit {
+            Unit::Weight => Shape::new(1, 1),
+            Unit::Row | Unit::Column => Shape::new(1, matrix.cols),
+            Unit::Block { rows, cols } => Shape::new(rows.max(1).into(), cols.max(1).into()),
+        }
+    }
+}
+
 /// The matrix of a tensor, as a rule sees it.
 fn matrix(rule: &Rule, dtype: Dtype, shape: &[u64]) -> (Arrangement, Job) {
-    let rows = match (rule.unit, rule.scope) {
-        (Unit::Column, _) => Rows::Inputs,
-        (_, Scope::Group(_)) => Rows::OutputsOfKernel,
-        _ => Rows::Outputs,
-    };
-    let arrangement = Arrangement::new(shape, rule.layout, rows, dtype.size() as u64);
+    let arrangement = rule.arrangement(shape, dtype.size() as u64);
     let shape = arrangement.shape();
-    let (unit, norm) = match rule.unit {
-        Unit::Weight => (Shape::new(1, 1), Norm::L1),
-        Unit::Row | Unit::Column => (Shape::new(1, shape.cols), rule.norm),
-        Unit::Block { rows, cols } => (Shape::new(rows.into(), cols.into()), rule.norm),
-    };
+    let unit = rule.unit(shape);
+    let norm = if rule.unit == Unit::Weight { Norm::L1 } else { rule.norm };
     let slab = match arrangement.is_as_stored() {
         true => 0,
         false => arrangement.slab_bytes() / (shape.cols * dtype.size() as u64),

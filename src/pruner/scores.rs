@@ -27,6 +27,17 @@ const LARGEST: f32 = (1u32 << 27) as f32;
 const MIDDLE: u32 = 0x3fc0_0000;
 
 impl Scores {
+    /// What tells whether the file of a rule is still the same: path, size and time.
+    pub fn identity(rule: &Rule) -> Option<(String, u64, Option<std::time::SystemTime>)> {
+        let path = match &rule.score {
+            Score::Wanda { activations: path } | Score::File { scores: path, .. } => path,
+            Score::Magnitude | Score::Random { .. } => return None,
+        };
+        let about = std::fs::metadata(path).ok();
+        let len = about.as_ref().map_or(0, std::fs::Metadata::len);
+        Some((path.display().to_string(), len, about.and_then(|about| about.modified().ok())))
+    }
+
     /// Opens the file of a rule.
     pub fn open(rule: &Rule) -> Result<Self> {
         let open = |path: &Path, kind| Ok(Self(Some((Checkpoint::open(path)?, kind))));
@@ -40,7 +51,8 @@ impl Scores {
     /// The file's tensor for a tensor that is pruned, and how it scores it.
     ///
     /// # Errors
-    /// [`Error::Rule`] where it is missing, has another number of elements or an element type that holds no scores.
+    /// [`Error::Rule`] where it is missing, has another number of elements or an element type that holds no scores, and for
+    /// norms that cannot be.
     pub fn find(&self, info: &TensorInfo, job: &Job, inputs: u64) -> Result<Option<(usize, Scoring)>> {
         let Some((file, kind)) = &self.0 else { return Ok(None) };
         let path = file.shards().first().map_or(Path::new("the file"), |shard| shard.path());
@@ -62,7 +74,11 @@ impl Scores {
         };
         let (have, units) = (found.bytes() / dtype.size() as u64, job.units().weights());
         let scoring = match kind {
-            Kind::Norms if have == inputs => Scoring::Scaled,
+            Kind::Norms if have == inputs => {
+                // They are few, and what is wrong with them is said before anything is written.
+                self.read(number, 0, &mut vec![0.0; inputs as usize])?;
+                Scoring::Scaled
+            }
             Kind::Norms => return wrong(format!("{have} norms for {inputs} inputs of {}", quoted(&info.name))),
             Kind::Scores { .. } if found.shape == info.shape => Scoring::Given,
             Kind::Scores { .. } if have == units && units < job.shape.weights() => Scoring::GivenByUnit,

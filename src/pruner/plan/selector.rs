@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::super::{Action, Rule, Selection, Target};
+use super::super::{Action, Rule, Scope, Selection, Target};
 use super::{PlannedTensor, matrix, names, prunable};
 use crate::checkpoint::TensorInfo;
 use crate::{Error, Result};
@@ -44,11 +44,25 @@ impl Selector {
         };
         let (dtype, mut reason) = match verdict {
             Err(reason) => {
-                return PlannedTensor { action: Action::Copy, reason, rule: None, dtype: None, shape, target: None };
+                return PlannedTensor {
+                    action: Action::Copy,
+                    reason,
+                    rule: None,
+                    dtype: None,
+                    shape,
+                    units: shape,
+                    target: None,
+                };
             }
             Ok(verdict) => verdict,
         };
         let mut target = rule.target;
+        if let Scope::Group(of) = rule.scope {
+            let rest = rule.matrix(&info.shape).cols % u64::from(of);
+            if rest > 0 {
+                reason += &format!("; the last {rest} of each row stay, groups have {of}");
+            }
+        }
         if let Some(index) = own_sparsity {
             let (pattern, sparsity) = &self.sparsity_for[index];
             target = Target::Sparsity(*sparsity);
@@ -57,7 +71,15 @@ impl Selector {
                 pattern.matched_pruned |= pattern.matcher.is_match(&info.name);
             }
         }
-        PlannedTensor { action: Action::Prune, reason, rule: Some(0), dtype: Some(dtype), shape, target: Some(target) }
+        PlannedTensor {
+            action: Action::Prune,
+            reason,
+            rule: Some(0),
+            dtype: Some(dtype),
+            shape,
+            units: rule.units(&info.shape),
+            target: Some(target),
+        }
     }
 
     /// A glob that matches nothing is most likely misspelt; passing over it would prune the wrong tensors.
