@@ -16,7 +16,7 @@ use safetensors::tensor::{TensorView, serialize_to_file};
 use safetensors::{Dtype as FileDtype, SafeTensors};
 
 /// The least memory that works, and enough for all.
-const MEMORIES: [u64; 2] = [460 << 10, 64 << 20];
+const MEMORIES: [u64; 2] = [520 << 10, 64 << 20];
 
 struct Tensor {
     name: &'static str,
