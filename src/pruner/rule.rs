@@ -1,9 +1,11 @@
 //! What to prune, by how much, compared with what.
 
-use super::{Compat, Score};
-use crate::{Error, Norm, Result, Scope, Target, Unit};
+mod check;
 
-/// Which tensors are pruned.
+use super::{Compat, Score};
+use crate::{Norm, Scope, Target, Unit};
+
+/// Which tensors a rule selects.
 ///
 /// By default: float tensors of two dimensions or more whose name is no embedding, output head or normalisation.
 /// Globs match whole tensor names; `*` also crosses dots.
@@ -11,7 +13,7 @@ use crate::{Error, Norm, Result, Scope, Target, Unit};
 pub struct Selection {
     /// Where not empty: a tensor must match one of these, and the rule about names does not apply.
     pub include: Vec<String>,
-    /// A tensor that matches one of these is copied, whatever else holds.
+    /// A rule does not select a tensor that matches one of these, whatever else holds.
     pub exclude: Vec<String>,
     /// Every float tensor, of any name and any rank.
     pub all: bool,
@@ -73,64 +75,5 @@ impl Rule {
             compat: Compat::default(),
             selection: Selection::default(),
         }
-    }
-
-    /// Checks numbers and contradictions.
-    ///
-    /// # Errors
-    /// [`Error::Rule`] for a sparsity outside `0..=1`, a negative or NaN threshold, or sparsities for single tensors
-    /// where they can mean nothing (scope `global`, or a target that is no sparsity).
-    pub fn check(&self) -> Result<()> {
-        let share = |what: &str, s: f64| match s {
-            s if (0.0..=1.0).contains(&s) => Ok(()),
-            s => Err(Error::Rule(format!("{what} {s} is no share: give a number from 0 (none goes) to 1 (all go)"))),
-        };
-        match self.target {
-            Target::Sparsity(s) => share("sparsity", s)?,
-            Target::Threshold(t) if t.is_nan() || t < 0.0 => {
-                return Err(Error::Rule(format!("threshold {t} is no magnitude: give a number of 0 or more")));
-            }
-            Target::Threshold(_) | Target::Keep(_) => {}
-        }
-        for (glob, s) in &self.selection.sparsity_for {
-            share(&format!("sparsity for `{glob}`:"), *s)?;
-        }
-        if !self.selection.sparsity_for.is_empty() {
-            if self.scope == Scope::Global {
-                return Err(Error::Rule(
-                    "a sparsity for single tensors contradicts scope `global`, where one cut holds for all: \
-                     exclude those tensors, or choose scope `tensor` or `row`"
-                        .into(),
-                ));
-            }
-            if !matches!(self.target, Target::Sparsity(_)) {
-                return Err(Error::Rule(
-                    "a sparsity for single tensors needs a sparsity for the others too, not a threshold or a count \
-                     to keep"
-                        .into(),
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bad_numbers_and_contradictions_are_refused() {
-        let refused = |rule: Rule| assert!(matches!(rule.check(), Err(Error::Rule(_))), "{rule:?}");
-        for s in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
-            refused(Rule::new(Target::Sparsity(s)));
-        }
-        refused(Rule::new(Target::Threshold(-1.0)));
-        refused(Rule::new(Target::Threshold(f64::NAN)));
-        let mut rule = Rule::new(Target::Sparsity(0.5));
-        rule.selection.sparsity_for = vec![("*".into(), 0.2)];
-        rule.check().unwrap();
-        refused(Rule { scope: Scope::Global, ..rule.clone() });
-        refused(Rule { target: Target::Keep(3), ..rule });
     }
 }

@@ -1,7 +1,8 @@
 //! From a plan to jobs and tasks for the scheduler.
 
-use super::{Plan, Scope, Target};
+use super::{Compat, Layout, Plan, Recipe, Rule, Scope, Score, Target, Unit};
 use crate::scheduler::{Job, Task};
+use crate::{Error, Result};
 
 /// Jobs and tasks for the scheduler.
 pub(super) struct Schedule {
@@ -15,7 +16,13 @@ pub(super) struct Schedule {
     pub passes: u64,
 }
 
-pub(super) fn schedule(plan: &Plan, scope: Scope) -> Schedule {
+pub(super) fn schedule(plan: &Plan, recipe: &Recipe) -> Result<Schedule> {
+    let [rule] = &recipe.rules[..] else {
+        return Err(Error::Rule("recipes of several rules are planned, but cannot be run yet".into()));
+    };
+    if !plain(rule) {
+        return Err(Error::Rule("this rule is planned, but cannot be run yet".into()));
+    }
     let (mut tensors, mut jobs, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     let mut pool = None;
     for (t, planned) in plan.tensors.iter().enumerate() {
@@ -23,11 +30,11 @@ pub(super) fn schedule(plan: &Plan, scope: Scope) -> Schedule {
         let (job, shape) = (jobs.len(), planned.shape);
         tensors.push(t);
         jobs.push(Job { dtype, shape });
-        match (scope, target) {
+        match (rule.scope, target) {
             (_, Target::Threshold(magnitude)) => tasks.push(Task::UpTo { job, magnitude }),
             (Scope::Global, _) => pool = Some(target),
             (Scope::Tensor, _) => tasks.push(Task::Matrix { job, k: goes(target, shape.weights()) }),
-            (Scope::Group(_), _) => unreachable!("refused by `Rule::check`"),
+            (Scope::Group(_), _) => unreachable!("refused above"),
             (Scope::Row, _) => tasks.push(Task::Rows { job, k: goes(target, shape.cols) }),
         }
     }
@@ -37,7 +44,16 @@ pub(super) fn schedule(plan: &Plan, scope: Scope) -> Schedule {
     }
     // A pool is read to be counted, and again to be masked.
     let passes = if pool.is_some() { 2 } else { 1 };
-    Schedule { tensors, jobs, tasks, passes }
+    Ok(Schedule { tensors, jobs, tasks, passes })
+}
+
+/// What this scheduler does so far.
+fn plain(rule: &Rule) -> bool {
+    rule.unit == Unit::Weight
+        && rule.score == Score::Magnitude
+        && rule.layout == Layout::OutIn
+        && matches!(rule.compat, Compat::Lopper | Compat::Torch)
+        && !matches!(rule.scope, Scope::Group(_))
 }
 
 fn goes(target: Target, n: u64) -> u64 {

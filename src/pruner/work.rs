@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::ends::Ends;
 use super::run::Progress;
 use super::schedule::{Schedule, schedule};
-use super::{Action, AdapterReport, Plan, Report, Rule, RuleReport, Seconds, TensorReport, Totals};
+use super::{Action, AdapterReport, Plan, Recipe, Report, RuleReport, Seconds, TensorReport, Totals};
 use crate::gpu::Gpu;
 use crate::scheduler::{self, Log, Outcome, Past, Sink, Source};
 use crate::{Error, Result};
@@ -25,7 +25,7 @@ pub(super) struct Work<'a> {
     pub gpu: &'a Gpu,
     pub ends: Ends<'a>,
     pub plan: &'a Plan,
-    pub rule: &'a Rule,
+    pub recipe: &'a Recipe,
     pub memory: u64,
     pub progress: &'a Progress<'a>,
     /// Bytes of the input, those that are copied included.
@@ -116,7 +116,7 @@ impl Work<'_> {
     /// Prunes on this thread and those of the scheduler, and copies on another. The report lacks what only a commit
     /// brings. Where there are several errors, the first is returned.
     pub fn run(&self, copy_rest: &CopyRest<'_>, kept: &Kept<'_>) -> Result<Report> {
-        let Schedule { tensors, jobs, tasks, passes } = schedule(self.plan, self.rule.scope);
+        let Schedule { tensors, jobs, tasks, passes } = schedule(self.plan, self.recipe)?;
         let selected: u64 = tensors.iter().map(|&t| self.ends.tensors[t].bytes()).sum();
         let rest = self.bytes - selected;
         let total = rest.saturating_add(selected.saturating_mul(passes));
@@ -154,7 +154,8 @@ impl Work<'_> {
         let info = self.gpu.info();
         Ok(Report {
             lopper: env!("CARGO_PKG_VERSION"),
-            rule: RuleReport::from(self.rule),
+            recipe: self.recipe.to_toml(),
+            rules: self.recipe.rules.iter().map(RuleReport::from).collect(),
             adapter: Some(AdapterReport {
                 name: info.name.clone(),
                 backend: info.backend.clone(),
