@@ -46,7 +46,7 @@ fn prune(gpu: Gpu, input: &Path, output: &Path) -> Result<()> {
         ControlFlow::Continue(())
     };
     let rule = Rule::new(Target::Sparsity(0.5));
-    let report = Pruner::new(gpu).prune(input, output, &rule, &Options::default(), &progress)?;
+    let report = Pruner::new(gpu).prune(input, output, &rule.into(), &Options::default(), &progress)?;
 
     for tensor in report.tensors.iter().filter(|t| t.action == Action::Prune) {
         // Every weight up to the cut went, but for some of those that equal it.

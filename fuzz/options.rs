@@ -40,7 +40,7 @@ pub fn options(data: &[u8]) {
     if let Target::Sparsity(share) = rule.target {
         assert!((0.0..=1.0).contains(&share));
     }
-    lopper::fuzzing::plan(&rule, &tensors);
+    lopper::fuzzing::plan(&rule.into(), &tensors);
 }
 
 /// A size is what its digits say, times its unit.

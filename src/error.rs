@@ -90,6 +90,17 @@ pub enum Error {
     #[error("{0}")]
     Rule(String),
 
+    /// A recipe cannot be read, or a rule in it contradicts itself.
+    #[error("{}{problem}", place(.path.as_deref(), *.line))]
+    Recipe {
+        /// The recipe's file, if it is in one.
+        path: Option<PathBuf>,
+        /// Its line, counted from 1, where one can be named.
+        line: Option<usize>,
+        /// Which rule, and what is wrong with it.
+        problem: String,
+    },
+
     /// No adapter at all, or none that was asked for.
     #[error("{0}")]
     Adapter(String),
@@ -146,6 +157,12 @@ pub enum Error {
     /// The caller asked the run to stop.
     #[error("stopped before it was done; nothing was written under a final name")]
     Cancelled,
+}
+
+/// Where in a recipe something is, in front of what is wrong with it.
+fn place(path: Option<&Path>, line: Option<usize>) -> String {
+    let line = line.map_or(String::new(), |line| format!("line {line}: "));
+    path.map_or(line.clone(), |path| format!("{}: {line}", path.display()))
 }
 
 /// An error of the caller's own. `?` turns any error into one.

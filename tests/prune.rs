@@ -99,7 +99,7 @@ fn gpus() -> Vec<(&'static str, Gpu)> {
 
 fn prune(gpu: &Gpu, input: &Path, output: &Path, rule: &Rule, memory: u64) -> lopper::Result<Report> {
     let options = Options { memory, force: true, ..Options::default() };
-    Pruner::new(gpu.clone()).prune(input, output, rule, &options, &|_, _| ControlFlow::Continue(()))
+    Pruner::new(gpu.clone()).prune(input, output, &rule.into(), &options, &|_, _| ControlFlow::Continue(()))
 }
 
 fn rule(scope: Scope, target: Target) -> Rule {
@@ -256,7 +256,8 @@ fn an_input_that_changes_or_shrinks_in_a_run_ends_it_and_nothing_is_written() {
                 };
                 let (rule, options) =
                     (rule(scope, Target::Sparsity(0.5)), Options { memory: TINY, ..Options::default() });
-                let error = Pruner::new(gpu.clone()).prune(&input, &output, &rule, &options, &progress).unwrap_err();
+                let error =
+                    Pruner::new(gpu.clone()).prune(&input, &output, &(&rule).into(), &options, &progress).unwrap_err();
                 let error = error.to_string();
                 assert!(once.is_completed() && error.contains(says) && error.contains("in.safetensors"), "{error}");
                 assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 1, "only the input is there");

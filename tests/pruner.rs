@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lopper::checkpoint::{Checkpoint, TensorInfo};
 use lopper::gpu::Gpu;
-use lopper::pruner::{Options, Pruner, Report, Rule, Scope, Target};
+use lopper::pruner::{Options, Pruner, Recipe, Report, Rule, Scope, Target};
 use lopper::safetensors::Dtype;
 use lopper::{BoxError, Error};
 use memory::{Call, Memory, Store, model};
@@ -23,8 +23,8 @@ const ROOMY: u64 = 64 << 20;
 
 const SCOPES: [Scope; 3] = [Scope::Tensor, Scope::Row, Scope::Global];
 
-fn rule(scope: Scope) -> Rule {
-    Rule { scope, ..Rule::new(Target::Sparsity(0.4)) }
+fn rule(scope: Scope) -> Recipe {
+    Rule { scope, ..Rule::new(Target::Sparsity(0.4)) }.into()
 }
 
 fn go_on(_: u64, _: u64) -> ControlFlow<()> {

@@ -91,7 +91,8 @@ impl Setup {
             _ => ControlFlow::Continue(()),
         };
         let options = Options { memory, earlier, ..Options::default() };
-        let report = Pruner::new(common::gpu().clone()).prune(&self.input, &self.output, rule, &options, &progress);
+        let report =
+            Pruner::new(common::gpu().clone()).prune(&self.input, &self.output, &rule.into(), &options, &progress);
         (report, calls.into_inner())
     }
 

@@ -191,7 +191,7 @@ fn prune(gpu: &Gpu, troubled: &Troubled<'_>, scope: Scope, memory: u64) -> Ended
     let (options, progress) = (Options { memory, ..Options::default() }, |_, _| troubled.progress());
     catch_unwind(AssertUnwindSafe(|| {
         let pruner = Pruner::new(gpu.clone());
-        pruner.prune_tensors(&troubled.model.infos, troubled, troubled, &rule, &options, &progress).map(drop)
+        pruner.prune_tensors(&troubled.model.infos, troubled, troubled, &rule.into(), &options, &progress).map(drop)
     }))
 }
 

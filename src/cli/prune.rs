@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use lopper::checkpoint::{Checkpoint, TensorInfo};
 use lopper::gpu::Gpu;
-use lopper::pruner::{Action, Options, Plan, Pruner, Report, Scope, Target, TensorReport, quota};
+use lopper::pruner::{Action, Options, Plan, Pruner, Recipe, Report, Scope, Target, TensorReport, quota};
 
 use super::args::{Cli, PruneArgs};
 use super::progress::Bar;
@@ -27,7 +27,8 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
     }
     // Planned before the GPU is asked for anything: a misspelt glob fails at once, on any machine.
     let checkpoint = Checkpoint::open(&args.input)?;
-    let plan = Plan::new(&rule, checkpoint.tensors())?;
+    let recipe = Recipe::from(&rule);
+    let plan = Plan::new(&recipe, checkpoint.tensors())?;
     let output = args.output.as_deref();
     let report_file = args.report.as_ref().map(|path| ReportFile::create(path, &args.input, output)).transpose()?;
     let wants_report = report_file.is_some();
@@ -44,7 +45,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
             options.force = args.force;
             options.earlier = args.earlier();
             let bar = Bar::new(args.quiet);
-            let report = pruner.prune(&args.input, output, &rule, &options, &|done, all| {
+            let report = pruner.prune(&args.input, output, &recipe, &options, &|done, all| {
                 bar.set(done, all);
                 if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
@@ -63,7 +64,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
         }
         _ => {
             let shown = preview(&plan, checkpoint.tensors(), rule.scope);
-            (wants_report.then(|| plan.dry_report(&rule, checkpoint.tensors())), shown)
+            (wants_report.then(|| plan.dry_report(&recipe, checkpoint.tensors())), shown)
         }
     };
     if let (Some(file), Some(report)) = (report_file, report) {

@@ -1,14 +1,15 @@
-//! A [`Rule`] becomes a [`Plan`], a plan is run: the façade over files and GPU.
+//! A [`Recipe`] of [`Rule`]s becomes a [`Plan`], a plan is run: the façade over files and GPU.
 //!
 //! ```text
-//! prune:          Rule + Checkpoint ─► Plan ─► scheduler ─► Output ─► Report
-//! prune_tensors:  Rule + Source     ─► Plan ─► scheduler ─► Sink   ─► Report
+//! prune:          Recipe + Checkpoint ─► Plan ─► scheduler ─► Output ─► Report
+//! prune_tensors:  Recipe + Source     ─► Plan ─► scheduler ─► Sink   ─► Report
 //! ```
 
 mod arrange;
 mod compat;
 mod ends;
 mod plan;
+mod recipe;
 mod report;
 mod resume;
 mod rule;
@@ -25,7 +26,10 @@ pub use crate::checkpoint::Earlier;
 pub use crate::{Norm, Scope, Target, Unit, quota};
 pub use compat::Compat;
 pub use ends::{Sink, Source};
-pub use plan::{Plan, PlannedTensor};
+pub use plan::{Plan, PlannedTensor, Units};
+pub use recipe::Recipe;
+#[doc(hidden)]
+pub use recipe::{Draft, ScoreWord, UnitWord, words};
 pub use report::{Action, AdapterReport, Report, RuleReport, Seconds, TensorReport, Totals};
 pub use rule::{Layout, Rule, Selection};
 pub use run::{Options, Progress, Pruner};

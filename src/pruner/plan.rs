@@ -1,24 +1,30 @@
 //! A [`Plan`]: what happens to each tensor of a checkpoint, and why. Made from names, dtypes and shapes alone, so it
 //! needs neither the weights nor a GPU.
 //!
-//! For each tensor the first of these that applies decides:
+//! About each tensor the last rule that selects it decides. A dtype that lopper does not prune, and a tensor without
+//! weights, no rule selects. Otherwise the first of these that applies says whether a rule does:
 //!
-//! 1. a dtype that lopper does not prune, or no weights at all: copied;
-//! 2. matches `exclude`: copied;
-//! 3. `include` is not empty: pruned where a glob of it matches, copied otherwise;
-//! 4. `all`: pruned;
-//! 5. fewer than two dimensions: copied;
-//! 6. named like an embedding, an output head or a normalisation (`names.rs` says how that is told): copied;
-//! 7. otherwise: pruned.
+//! 1. matches `exclude`: no;
+//! 2. `include` is not empty: yes where a glob of it matches, else no;
+//! 3. `all`: yes;
+//! 4. fewer than two dimensions: no;
+//! 5. named like an embedding, an output head or a normalisation (`names.rs` says how that is told): no;
+//! 6. otherwise: yes.
+//!
+//! What no rule selects is copied.
 
+mod check;
 mod names;
 mod selector;
 #[cfg(test)]
 mod tests;
+mod units;
 
-use self::selector::Selector;
-use super::{Action, Report, Rule, RuleReport, Scope, Seconds, Target, TensorReport, Totals, Unit};
-use crate::checkpoint::{TensorInfo, quoted};
+use self::selector::{Selector, Why};
+use self::units::Axes;
+pub use self::units::Units;
+use super::{Action, Layout, Recipe, Report, Rule, RuleReport, Seconds, Target, TensorReport, Totals};
+use crate::checkpoint::TensorInfo;
 use crate::{Dtype, Error, Result, Shape};
 
 /// What happens to one tensor.
@@ -28,16 +34,17 @@ pub struct PlannedTensor {
     pub action: Action,
     /// Why, in words for a table and a report.
     pub reason: String,
-    /// The number of the rule that prunes it.
+    /// The rule that decided, by its place in the recipe from 0 on; none for a tensor that is copied.
     pub rule: Option<usize>,
     /// The element type of a tensor that is pruned; none for one that is copied.
     pub dtype: Option<Dtype>,
-    /// `shape[0]` rows of the product of the other dimensions; one row for a tensor of fewer than two dimensions.
+    /// Outputs, and inputs times kernel, in the layout that the rule says; one row for a tensor of fewer than two
+    /// dimensions.
     pub shape: Shape,
-    /// Rows and columns of what competes: its weights, or its rows, columns or blocks; for groups, the rows they lie in.
-    pub units: Shape,
     /// How much of it goes, `sparsity_for` taken into account; none for a tensor that is copied.
     pub target: Option<Target>,
+    /// What of it competes, and how much of that goes; none for a tensor that is copied.
+    pub units: Option<Units>,
 }
 
 /// What happens to every tensor of a checkpoint.
@@ -48,27 +55,25 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Decides what `rule` does to these tensors.
+    /// Decides what `recipe` does to these tensors.
     ///
     /// # Errors
-    /// [`Error::Rule`] where [`Rule::check`] fails, a glob is malformed or matches no tensor, a sparsity of its own
-    /// goes to no tensor that is pruned, nothing is selected, or more weights are to be kept than there are.
-    pub fn new(rule: &Rule, checkpoint_tensors: &[TensorInfo]) -> Result<Plan> {
-        rule.check()?;
-        let mut selector = Selector::new(&rule.selection)?;
-        let tensors: Vec<_> = checkpoint_tensors.iter().map(|t| selector.plan(t, rule)).collect();
-        selector.check_all_used()?;
-        let plan = Plan { tensors };
-        plan.check_blocks(rule, checkpoint_tensors)?;
-        if !plan.tensors.iter().any(|t| t.action == Action::Prune) {
-            return Err(Error::Rule(match checkpoint_tensors.len() {
-                0 => "there is nothing to prune: the checkpoint holds no tensors".into(),
-                n => format!("nothing is selected: all {n} tensors would be copied; widen the selection"),
-            }));
+    /// [`Error::Rule`], with the rule's number where there are several, where
+    /// - there is no rule, or [`Rule::check`] fails for one;
+    /// - a glob is malformed, matches no tensor, or gives a sparsity of its own to no tensor that is pruned;
+    /// - nothing is selected, or a rule gets no tensor because it selects none or later ones decide about all of them;
+    /// - a block is larger than a tensor, or more is to be kept than there is.
+    pub fn new(recipe: &Recipe, checkpoint_tensors: &[TensorInfo]) -> Result<Plan> {
+        if recipe.rules.is_empty() {
+            return Err(Error::Rule("the recipe has no rules".into()));
         }
-        if let Target::Keep(keep) = rule.target {
-            plan.check_keep(keep, rule.scope, rule.unit, checkpoint_tensors)?;
+        let mut rules = Vec::with_capacity(recipe.rules.len());
+        for (r, rule) in recipe.rules.iter().enumerate() {
+            let selector = rule.check().and_then(|()| Selector::new(&rule.selection));
+            rules.push((rule, selector.map_err(|error| check::of_rule(recipe, r, error))?));
         }
+        let plan = Plan { tensors: checkpoint_tensors.iter().map(|info| planned(&mut rules, info)).collect() };
+        plan.check(recipe, &rules, checkpoint_tensors)?;
         Ok(plan)
     }
 
@@ -76,12 +81,13 @@ impl Plan {
     ///
     /// # Panics
     /// If `tensors` are not those the plan was made for.
-    pub fn dry_report(&self, rule: &Rule, tensors: &[TensorInfo]) -> Report {
+    pub fn dry_report(&self, recipe: &Recipe, tensors: &[TensorInfo]) -> Report {
         assert_eq!(self.tensors.len(), tensors.len(), "a plan is reported with the tensors it was made for");
         let tensors: Vec<_> = self.tensors.iter().zip(tensors).map(|(plan, info)| plan.dry_report(info)).collect();
         Report {
             lopper: env!("CARGO_PKG_VERSION"),
-            rule: RuleReport::from(rule),
+            recipe: recipe.to_toml(),
+            rules: recipe.rules.iter().map(RuleReport::from).collect(),
             adapter: None,
             totals: Totals::of(&tensors),
             tensors,
@@ -91,51 +97,53 @@ impl Plan {
             retries: Vec::new(),
         }
     }
+}
 
-    fn pruned<'a>(&'a self, infos: &'a [TensorInfo]) -> impl Iterator<Item = (&'a PlannedTensor, &'a TensorInfo)> {
-        self.tensors.iter().zip(infos).filter(|(t, _)| t.action == Action::Prune)
+/// Decides about one tensor.
+fn planned(rules: &mut [(&Rule, Selector)], info: &TensorInfo) -> PlannedTensor {
+    let axes = |layout| Axes::new(&info.shape, layout);
+    let (dtype, has_weights) = (prunable(info.dtype), axes(Layout::OutIn).matrix().weights() > 0);
+    let (mut last, mut other) = (None, None);
+    for (r, (_, selector)) in rules.iter_mut().enumerate() {
+        let why = selector.select(info, dtype.is_some() && has_weights);
+        match why {
+            why if why.selects() => last = Some((r, why)),
+            // Of those that do not select it, one that has an opinion about it.
+            why if other.is_none() || !matches!(why, Why::NotIncluded) => other = Some((r, why)),
+            _ => {}
+        }
     }
-
-    /// A block that is larger than a matrix is most likely meant for another.
-    fn check_blocks(&self, rule: &Rule, infos: &[TensorInfo]) -> Result<()> {
-        let Unit::Block { rows, cols } = rule.unit else { return Ok(()) };
-        for (_, info) in self.pruned(infos) {
-            let have = rule.matrix(&info.shape);
-            if u64::from(rows) > have.rows || u64::from(cols) > have.cols {
-                return Err(Error::Rule(format!(
-                    "blocks of {rows} by {cols} are larger than tensor {}, {} by {}: choose smaller ones, or exclude it",
-                    quoted(&info.name),
-                    have.rows,
-                    have.cols
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_keep(&self, keep: u64, scope: Scope, unit: Unit, infos: &[TensorInfo]) -> Result<()> {
-        let pruned = || self.pruned(infos);
-        let refuse = |have: u64, of: String| {
-            let what = if unit == Unit::Weight { "weights".into() } else { format!("{}s", unit.name()) };
-            Err(Error::Rule(format!("{keep} {what} are to be kept, but {of} has only {have}: keep fewer")))
-        };
-        if let Scope::Group(_) = scope {
-            return Ok(());
-        }
-        if scope == Scope::Global {
-            let all = pruned().fold(0, |sum: u64, (t, _)| sum.saturating_add(t.units.weights()));
-            return if keep > all { refuse(all, "the selection".into()) } else { Ok(()) };
-        }
-        for (tensor, info) in pruned() {
-            let (have, of) = match scope {
-                Scope::Row => (tensor.units.cols, "a row of "),
-                _ => (tensor.units.weights(), ""),
-            };
-            if keep > have {
-                return refuse(have, format!("{of}tensor {}", quoted(&info.name)));
-            }
-        }
-        Ok(())
+    let copied = |reason| PlannedTensor {
+        action: Action::Copy,
+        reason,
+        rule: None,
+        dtype: None,
+        shape: axes(Layout::OutIn).matrix(),
+        target: None,
+        units: None,
+    };
+    let prefix = |r: usize| if rules.len() > 1 { format!("rule {}: ", r + 1) } else { String::new() };
+    let (r, why, dtype) = match (dtype, last, other) {
+        (None, ..) => return copied(format!("dtype {} is not pruned", info.dtype)),
+        (Some(_), ..) if !has_weights => return copied("it has no weights".into()),
+        (Some(dtype), Some((r, why)), _) => (r, why, dtype),
+        (Some(_), None, Some((_, Why::NotIncluded))) => return copied("not included".into()),
+        (Some(_), None, Some((r, why))) => return copied(prefix(r) + &rules[r].1.reason(why)),
+        (Some(_), None, None) => return copied("no rule".into()),
+    };
+    let mut reason = prefix(r) + &rules[r].1.reason(why);
+    let (rule, selector) = &mut rules[r];
+    let target = selector.target(rule, &info.name, &mut reason);
+    let axes = axes(rule.layout);
+    reason.extend(axes.note(rule.scope).map(|note| format!("; {note}")));
+    PlannedTensor {
+        action: Action::Prune,
+        reason,
+        rule: Some(r),
+        dtype: Some(dtype),
+        shape: axes.matrix(),
+        target: Some(target),
+        units: Some(axes.units(rule, target)),
     }
 }
 
@@ -153,6 +161,7 @@ impl PlannedTensor {
             ties: None,
             ties_pruned: None,
             action: self.action,
+            rule: self.rule,
             reason: self.reason.clone(),
         }
     }
@@ -166,14 +175,5 @@ fn prunable(dtype: safetensors::Dtype) -> Option<Dtype> {
         safetensors::Dtype::F8_E4M3 => Some(Dtype::F8E4M3),
         safetensors::Dtype::F8_E5M2 => Some(Dtype::F8E5M2),
         _ => None,
-    }
-}
-
-/// The matrix that a tensor is seen as. Saturates only where a dimension of 0 makes the number of weights 0 anyway.
-fn matrix(shape: &[u64]) -> Shape {
-    match shape {
-        [] => Shape::new(1, 1),
-        [cols] => Shape::new(1, *cols),
-        [rows, rest @ ..] => Shape::new(*rows, rest.iter().fold(1, |product: u64, dim| product.saturating_mul(*dim))),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Rule, Target};
+use super::{Rule, Scope, Score, Target, Unit};
 
 /// The whole report of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -10,8 +10,10 @@ use super::{Rule, Target};
 pub struct Report {
     /// The version of lopper that ran.
     pub lopper: &'static str,
-    /// The rule.
-    pub rule: RuleReport,
+    /// The recipe, in TOML: [`Recipe::from_toml`](super::Recipe::from_toml) reads it.
+    pub recipe: String,
+    /// Its rules, in order.
+    pub rules: Vec<RuleReport>,
     /// The adapter; none for a dry run.
     pub adapter: Option<AdapterReport>,
     /// One entry per tensor, in file order.
@@ -28,17 +30,35 @@ pub struct Report {
     pub retries: Vec<String>,
 }
 
-/// The rule, as the report spells it.
+/// A rule, as the report spells it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RuleReport {
-    /// `tensor`, `row` or `global`.
+    /// `tensor`, `row`, `global` or `group`.
     pub scope: &'static str,
+    /// Weights of a group.
+    pub of: Option<u32>,
     /// The sparsity asked for, if one was.
     pub sparsity: Option<f64>,
     /// The threshold asked for, if one was; infinity is `null`.
     pub threshold: Option<f64>,
     /// How many to keep, if that was asked.
     pub keep: Option<u64>,
+    /// `weight`, `row`, `column`, or a block such as `4x4`.
+    pub unit: String,
+    /// How the scores of a unit's weights become one: `l1`, `l2`, `linf` or `mean`. Means nothing to single weights.
+    pub norm: &'static str,
+    /// `magnitude`, `random`, `wanda` or `file`.
+    pub score: &'static str,
+    /// The file that the score reads, if it reads one.
+    pub scores: Option<String>,
+    /// Whether scores of a file may be negative.
+    pub signed: bool,
+    /// The seed of random scores.
+    pub seed: Option<u64>,
+    /// `out-in` or `in-out`.
+    pub layout: &'static str,
+    /// Whose counts: `lopper`, `torch`, `tfmot`, `wanda`, `wanda-magnitude` or `llm-compressor`.
+    pub compat: &'static str,
     /// `--include`.
     pub include: Vec<String>,
     /// `--exclude`.
@@ -97,6 +117,8 @@ pub struct TensorReport {
     pub ties_pruned: Option<u64>,
     /// Pruned or copied.
     pub action: Action,
+    /// Its rule's place in the report's `rules`, from 0 on; none for a tensor that is copied.
+    pub rule: Option<usize>,
     /// Why.
     pub reason: String,
 }
@@ -137,6 +159,18 @@ impl From<&Rule> for RuleReport {
             sparsity: of(|t| if let Target::Sparsity(s) = t { Some(s) } else { None }),
             threshold: of(|t| if let Target::Threshold(t) = t { Some(t) } else { None }),
             keep: if let Target::Keep(n) = rule.target { Some(n) } else { None },
+            of: if let Scope::Group(of) = rule.scope { Some(of) } else { None },
+            unit: match rule.unit {
+                Unit::Block { rows, cols } => format!("{rows}x{cols}"),
+                unit => unit.name().into(),
+            },
+            norm: rule.norm.name(),
+            score: rule.score.name(),
+            scores: rule.score.file().map(|file| file.to_string_lossy().into_owned()),
+            signed: matches!(rule.score, Score::File { signed: true, .. }),
+            seed: if let Score::Random { seed } = rule.score { Some(seed) } else { None },
+            layout: rule.layout.name(),
+            compat: rule.compat.name(),
             include: rule.selection.include.clone(),
             exclude: rule.selection.exclude.clone(),
             all: rule.selection.all,

@@ -5,20 +5,27 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::scores::Scores;
-use super::{Plan, Rule, RuleReport};
+use super::{Plan, PlannedTensor, Recipe, RuleReport};
 use crate::checkpoint::{self, Output, TensorInfo};
 use crate::gpu::Gpu;
 use crate::scheduler::{self, Budget, Done, Log, Past};
 use crate::{Error, Result};
 
-/// What a run does: its rule, and what the rule means for each tensor.
-pub(super) fn work(rule: &Rule, plan: &Plan, tensors: &[TensorInfo]) -> Value {
+/// What a run does: its rules, and what they mean for each tensor. A rule that stands alone is spelt out, so that it can
+/// be said how another one differs.
+pub(super) fn work(recipe: &Recipe, plan: &Plan, tensors: &[TensorInfo]) -> Value {
     let mut text = String::new();
     for (planned, tensor) in plan.tensors.iter().zip(tensors) {
-        text.push_str(&format!("{:?} {:?} {:?}\n", tensor.name, planned.dtype, planned.target));
+        let PlannedTensor { dtype, target, rule, .. } = planned;
+        text.push_str(&format!("{:?} {dtype:?} {target:?} {rule:?}\n", tensor.name));
     }
-    text.push_str(&format!("{rule:?} {:?}\n", Scores::identity(rule)));
-    json!({ "rule": RuleReport::from(rule), "selection": checkpoint::digest(text.as_bytes()) })
+    // Files of scores are part of what is done.
+    recipe.rules.iter().for_each(|rule| text.push_str(&format!("{:?}\n", Scores::identity(rule))));
+    let selection = checkpoint::digest(text.as_bytes());
+    match &recipe.rules[..] {
+        [rule] => json!({ "rule": RuleReport::from(rule), "selection": selection }),
+        _ => json!({ "recipe": checkpoint::digest(recipe.to_toml().as_bytes()), "selection": selection }),
+    }
 }
 
 /// What is done so far.

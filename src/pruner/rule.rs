@@ -5,7 +5,7 @@ mod check;
 use super::{Compat, Score};
 use crate::{Norm, Scope, Target, Unit};
 
-/// Which tensors are pruned.
+/// Which tensors a rule selects.
 ///
 /// By default: float tensors of two dimensions or more whose name is no embedding, output head or normalisation.
 /// Globs match whole tensor names; `*` also crosses dots.
@@ -13,7 +13,7 @@ use crate::{Norm, Scope, Target, Unit};
 pub struct Selection {
     /// Where not empty: a tensor must match one of these, and the rule about names does not apply.
     pub include: Vec<String>,
-    /// A tensor that matches one of these is copied, whatever else holds.
+    /// A rule does not select a tensor that matches one of these, whatever else holds.
     pub exclude: Vec<String>,
     /// Every float tensor, of any name and any rank.
     pub all: bool,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::ends::{Ends, Sink, Source};
 use super::shards::Shards;
 use super::work::{Kept, OnBytes, Work};
-use super::{Plan, Report, Rule, resume};
+use super::{Plan, Recipe, Report, resume};
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Earlier, Output, Resumable, TensorInfo, Unfinished, check_list};
 use crate::fault::Faults;
@@ -68,27 +68,27 @@ impl Pruner {
     ///
     /// A run that does not finish, be it killed, leaves what it has done in a folder `.lopper-…` beside the output, if it
     /// is worth anything: [`Options::earlier`] says whether the next run goes on from there. It does so with the same
-    /// rule on the same input only; adapter and memory may be others. What is done again is at most twice as much as
+    /// recipe on the same input only; adapter and memory may be others. What is done again is at most twice as much as
     /// [`Options::memory`] holds; after a kill, what had not reached the disk is too. [`Unfinished::kept`] says where that folder is.
     ///
     /// Where the GPU runs out of memory, the run goes on with half of it; where a device that lopper opened is lost, it
     /// goes on with a new one. [`Report::retries`] says so.
     ///
     /// # Errors
-    /// Whatever is wrong with input, rule, output, memory or GPU. Nothing is left under a final name then, and the
+    /// Whatever is wrong with input, recipe, output, memory or GPU. Nothing is left under a final name then, and the
     /// input is untouched.
     pub fn prune(
         &self,
         input: &Path,
         output: &Path,
-        rule: &Rule,
+        recipe: &Recipe,
         options: &Options,
         progress: &Progress<'_>,
     ) -> Result<Report> {
         let start = Instant::now();
         let input = Checkpoint::open(input)?;
-        let plan = Plan::new(rule, input.tensors())?;
-        let resumable = Resumable { earlier: options.earlier, work: resume::work(rule, &plan, input.tensors()) };
+        let plan = Plan::new(recipe, input.tensors())?;
+        let resumable = Resumable { earlier: options.earlier, work: resume::work(recipe, &plan, input.tensors()) };
         let (output, left) = Output::begin(&input, output, options.force, Some(resumable), &self.unfinished)?;
         let kept = resume::Progress::new(&output, &left);
         let shards = Shards { input: &input, output: &output, faults: self.faults.as_ref() };
@@ -103,8 +103,7 @@ impl Pruner {
             let copy_rest = |pruned: &dyn Fn(usize) -> bool, on_bytes: &OnBytes<'_>| shards.copy_rest(pruned, on_bytes);
             let report = loop {
                 let done = Kept { past: kept.past(), log: Some(&kept), begin_with: Some(&begin_with) };
-                let work =
-                    Work { gpu: &gpu, ends, plan: &plan, rules: std::slice::from_ref(rule), memory, progress, bytes };
+                let work = Work { gpu: &gpu, ends, plan: &plan, recipe, memory, progress, bytes };
                 let error = match work.run(&copy_rest, &done) {
                     Err(error) if retries.len() < resume::RETRIES => error,
                     report => break report,
@@ -126,8 +125,8 @@ impl Pruner {
         committed(report, start, || Ok(output.commit()?.bytes))
     }
 
-    /// Prunes tensors that may be anywhere: reads them from `source`, and writes all of them, those too that the rule
-    /// does not select, to `sink`. Both know a tensor by its number in `tensors`. The bytes are those that
+    /// Prunes tensors that may be anywhere: reads them from `source`, and writes all of them, those too that no rule
+    /// selects, to `sink`. Both know a tensor by its number in `tensors`. The bytes are those that
     /// [`Pruner::prune`] writes for a checkpoint with the same tensors in the same order.
     ///
     /// Takes [`Options::memory`] and 1 MiB; the other options mean nothing here. [`Source`] and [`Sink`] say which thread
@@ -141,29 +140,21 @@ impl Pruner {
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) for a list that cannot be; [`Error::Source`](crate::Error::Source),
     /// [`Error::Sink`](crate::Error::Sink) and [`Error::Commit`](crate::Error::Commit) with the caller's own error, the
-    /// first if there are several; whatever is wrong with rule, memory or GPU.
+    /// first if there are several; whatever is wrong with recipe, memory or GPU.
     pub fn prune_tensors(
         &self,
         tensors: &[TensorInfo],
         source: &dyn Source,
         sink: &dyn Sink,
-        rule: &Rule,
+        recipe: &Recipe,
         options: &Options,
         progress: &Progress<'_>,
     ) -> Result<Report> {
         let start = Instant::now();
         let bytes = check_list(tensors)?;
-        let plan = Plan::new(rule, tensors)?;
+        let plan = Plan::new(recipe, tensors)?;
         let ends = Ends { tensors, source, sink };
-        let work = Work {
-            gpu: &self.gpu,
-            ends,
-            plan: &plan,
-            rules: std::slice::from_ref(rule),
-            memory: options.memory,
-            progress,
-            bytes,
-        };
+        let work = Work { gpu: &self.gpu, ends, plan: &plan, recipe, memory: options.memory, progress, bytes };
         let report = work.run(&|pruned, on_bytes| ends.pass_through(pruned, on_bytes), &Kept::default())?;
         committed(report, start, || ends.commit().map(|()| bytes))
     }

@@ -103,17 +103,6 @@ impl Rule {
         Arrangement::new(shape, self.layout, rows, size)
     }
 
-    /// The matrix that a tensor of this shape, none of whose dimensions is 0, is seen as.
-    pub(super) fn matrix(&self, shape: &[u64]) -> Shape {
-        self.arrangement(shape, 1).shape()
-    }
-
-    /// Rows and columns of what competes in it.
-    pub(super) fn units(&self, shape: &[u64]) -> Shape {
-        let (matrix, unit) = (self.matrix(shape), self.unit(self.matrix(shape)));
-        Shape::new(matrix.rows.div_ceil(unit.rows), matrix.cols.div_ceil(unit.cols))
-    }
-
     /// Rows and columns of a unit of a matrix.
     fn unit(&self, matrix: Shape) -> Shape {
         match self.unit {

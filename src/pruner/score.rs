@@ -1,6 +1,6 @@
 //! What decides which weights go first: the score of each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the score of a weight, or of a unit, comes from. What scores lowest goes first.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -40,6 +40,21 @@ impl Score {
             Score::Random { .. } => "random",
             Score::Wanda { .. } => "wanda",
             Score::File { .. } => "file",
+        }
+    }
+
+    /// The file that it reads, if it reads one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Score::Magnitude | Score::Random { .. } => None,
+            Score::Wanda { activations: file } | Score::File { scores: file, .. } => Some(file),
+        }
+    }
+
+    pub(super) fn file_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Score::Magnitude | Score::Random { .. } => None,
+            Score::Wanda { activations: file } | Score::File { scores: file, .. } => Some(file),
         }
     }
 }

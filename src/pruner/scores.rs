@@ -29,10 +29,7 @@ const MIDDLE: u32 = 0x3fc0_0000;
 impl Scores {
     /// What tells whether the file of a rule is still the same: path, size and time.
     pub fn identity(rule: &Rule) -> Option<(String, u64, Option<std::time::SystemTime>)> {
-        let path = match &rule.score {
-            Score::Wanda { activations: path } | Score::File { scores: path, .. } => path,
-            Score::Magnitude | Score::Random { .. } => return None,
-        };
+        let path = rule.score.file()?;
         let about = std::fs::metadata(path).ok();
         let len = about.as_ref().map_or(0, std::fs::Metadata::len);
         Some((path.display().to_string(), len, about.and_then(|about| about.modified().ok())))

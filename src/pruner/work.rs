@@ -11,7 +11,7 @@ use super::run::Progress;
 use super::schedule::{Pruned, Schedule, schedule};
 use super::scores::{self, Scores};
 use super::slabs::Slabs;
-use super::{Action, AdapterReport, Plan, Report, Rule, RuleReport, Score, Seconds, TensorReport, Totals};
+use super::{Action, AdapterReport, Plan, Recipe, Report, RuleReport, Score, Seconds, TensorReport, Totals};
 use crate::gpu::Gpu;
 use crate::scheduler::{self, Job, Log, Outcome, Past, Scoring, Sink, Source};
 use crate::{Error, Result};
@@ -27,7 +27,7 @@ pub(super) struct Work<'a> {
     pub gpu: &'a Gpu,
     pub ends: Ends<'a>,
     pub plan: &'a Plan,
-    pub rules: &'a [Rule],
+    pub recipe: &'a Recipe,
     pub memory: u64,
     pub progress: &'a Progress<'a>,
     /// Bytes of the input, those that are copied included.
@@ -166,8 +166,9 @@ impl Work<'_> {
     /// Prunes on this thread and those of the scheduler, and copies on another. The report lacks what only a commit
     /// brings. Where there are several errors, the first is returned.
     pub fn run(&self, copy_rest: &CopyRest<'_>, kept: &Kept<'_>) -> Result<Report> {
-        let scores = self.rules.iter().map(Scores::open).collect::<Result<Vec<_>>>()?;
-        let Schedule { pruned, jobs, tasks, reads } = schedule(self.plan, self.rules, &scores, self.ends.tensors)?;
+        let scores = self.recipe.rules.iter().map(Scores::open).collect::<Result<Vec<_>>>()?;
+        let Schedule { pruned, jobs, tasks, reads } =
+            schedule(self.plan, &self.recipe.rules, &scores, self.ends.tensors)?;
         let tensors: Vec<usize> = pruned.iter().map(|pruned| pruned.tensor).collect();
         let selected: u64 = tensors.iter().map(|&t| self.ends.tensors[t].bytes()).sum();
         let rest = self.bytes - selected;
@@ -208,7 +209,8 @@ impl Work<'_> {
         let info = self.gpu.info();
         Ok(Report {
             lopper: env!("CARGO_PKG_VERSION"),
-            rule: RuleReport::from(&self.rules[0]),
+            recipe: self.recipe.to_toml(),
+            rules: self.recipe.rules.iter().map(RuleReport::from).collect(),
             adapter: Some(AdapterReport {
                 name: info.name.clone(),
                 backend: info.backend.clone(),
@@ -229,7 +231,7 @@ impl Work<'_> {
         let mut reports: Vec<TensorReport> = planned.map(|(planned, tensor)| planned.dry_report(tensor)).collect();
         for (pruned, outcome) in pruned.iter().zip(outcomes) {
             let report = &mut reports[pruned.tensor];
-            let signed = matches!(self.rules[pruned.rule].score, Score::File { signed: true, .. });
+            let signed = matches!(self.recipe.rules[pruned.rule].score, Score::File { signed: true, .. });
             report.zeros_before = Some(outcome.zeros_before);
             report.zeros = Some(outcome.zeros);
             report.sparsity = Some(outcome.zeros as f64 / report.weights as f64);

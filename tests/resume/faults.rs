@@ -52,7 +52,7 @@ fn once(place: Point, at: usize, fault: Fault) -> Faults {
 fn prune(setup: &Setup, rule: &Rule, gpu: Gpu, earlier: Earlier, faults: &Faults) -> lopper::Result<Report> {
     let pruner = Pruner::new(gpu.with_faults(faults.clone())).with_faults(faults.clone());
     let options = Options { memory: MEMORY, earlier, ..Options::default() };
-    pruner.prune(&setup.input, &setup.output, rule, &options, &|_, _| ControlFlow::Continue(()))
+    pruner.prune(&setup.input, &setup.output, &rule.into(), &options, &|_, _| ControlFlow::Continue(()))
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn what_is_done_again_is_no_more_than_twice_what_the_slots_hold() {
         };
         let options = Options { memory, earlier, ..Options::default() };
         let pruner = Pruner::new(common::gpu().clone()).with_faults(faults);
-        let done = pruner.prune(&setup.input, &setup.output, rule, &options, &progress);
+        let done = pruner.prune(&setup.input, &setup.output, &rule.into(), &options, &progress);
         assert_eq!(done.is_ok(), stop_at == u64::MAX);
         (bytes.load(Ordering::Relaxed), calls.into_inner())
     };

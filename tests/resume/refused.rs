@@ -128,7 +128,9 @@ fn a_run_that_is_at_work_is_left_alone() {
         ControlFlow::Continue(())
     };
     let options = Options { memory: MEMORIES[0], ..Options::default() };
-    Pruner::new(common::gpu().clone()).prune(&setup.input, &setup.output, &half, &options, &progress).unwrap();
+    Pruner::new(common::gpu().clone())
+        .prune(&setup.input, &setup.output, &(&half).into(), &options, &progress)
+        .unwrap();
     setup.take_output();
 }
 
@@ -147,15 +149,17 @@ fn names_that_were_not_given_are_given_by_the_next_run() {
             ControlFlow::Continue(())
         };
         let pruner = Pruner::new(common::gpu().clone());
-        pruner.prune(&setup.input, &setup.output, &half, &options, &progress).unwrap_err();
+        pruner.prune(&setup.input, &setup.output, &(&half).into(), &options, &progress).unwrap_err();
         assert_eq!(setup.output.join("0.safetensors").exists(), force);
         let kept = pruner.unfinished().kept().unwrap();
         assert_eq!(kept, fs::canonicalize(left(&setup.output).unwrap()).unwrap());
         // Still in the way: refused, and nothing is lost.
-        let still = pruner.prune(&setup.input, &setup.output, &half, &options, &|_, _| ControlFlow::Continue(()));
+        let still =
+            pruner.prune(&setup.input, &setup.output, &(&half).into(), &options, &|_, _| ControlFlow::Continue(()));
         assert!(matches!(still.unwrap_err(), Error::Output { .. }));
         fs::remove_dir(&obstacle).unwrap();
-        let report = pruner.prune(&setup.input, &setup.output, &half, &options, &|_, _| ControlFlow::Continue(()));
+        let report =
+            pruner.prune(&setup.input, &setup.output, &(&half).into(), &options, &|_, _| ControlFlow::Continue(()));
         assert!(report.unwrap().bytes_written > 0);
         assert!(setup.take_output() == whole);
     }

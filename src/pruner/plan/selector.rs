@@ -1,9 +1,9 @@
-//! The globs of a selection, and the decision about one tensor.
+//! The globs of a selection, and the decision of one rule about one tensor.
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::super::{Action, Rule, Scope, Selection, Target};
-use super::{PlannedTensor, matrix, names, prunable};
+use super::super::{Rule, Selection, Target};
+use super::names;
 use crate::checkpoint::TensorInfo;
 use crate::{Error, Result};
 
@@ -13,10 +13,30 @@ pub(super) struct Selector {
     exclude: Vec<Pattern>,
     sparsity_for: Vec<(Pattern, f64)>,
     all: bool,
+    /// How many tensors it selects.
+    pub selected: usize,
+}
+
+/// Why a tensor is selected, or is not.
+#[derive(Clone, Copy)]
+pub(super) enum Why {
+    Excluded(usize),
+    Included(usize),
+    NotIncluded,
+    All,
+    Rank(usize),
+    Role(&'static str),
+    Matrix(usize),
+}
+
+impl Why {
+    pub fn selects(self) -> bool {
+        matches!(self, Why::Included(_) | Why::All | Why::Matrix(_))
+    }
 }
 
 impl Selector {
-    pub(super) fn new(selection: &Selection) -> Result<Self> {
+    pub fn new(selection: &Selection) -> Result<Self> {
         let compile = |globs: &[String]| globs.iter().map(|glob| Pattern::new(glob)).collect::<Result<Vec<_>>>();
         Ok(Self {
             include: compile(&selection.include)?,
@@ -27,70 +47,70 @@ impl Selector {
                 .map(|(g, s)| Ok((Pattern::new(g)?, *s)))
                 .collect::<Result<_>>()?,
             all: selection.all,
+            selected: 0,
         })
     }
 
-    /// Decides about one tensor. All of a checkpoint's are asked about, in order.
-    pub(super) fn plan(&mut self, info: &TensorInfo, rule: &Rule) -> PlannedTensor {
-        let (dtype, shape) = (prunable(info.dtype), matrix(&info.shape));
+    /// Decides about one tensor. All of a checkpoint's are asked about, in order; `fit`: it has weights of a dtype that
+    /// is pruned.
+    pub fn select(&mut self, info: &TensorInfo, fit: bool) -> Why {
         // All three are asked about every tensor, so that a glob counts as used whichever rule decides.
         let included = last_match(&mut self.include, &info.name);
         let excluded = last_match(&mut self.exclude, &info.name);
-        let own_sparsity = last_match(self.sparsity_for.iter_mut().map(|(pattern, _)| pattern), &info.name);
-        let verdict = match dtype {
-            None => Err(format!("dtype {} is not pruned", info.dtype)),
-            Some(_) if shape.weights() == 0 => Err("it has no weights".into()),
-            Some(dtype) => select(self, included, excluded, info).map(|reason| (dtype, reason)),
+        last_match(self.sparsity_for.iter_mut().map(|(pattern, _)| pattern), &info.name);
+        let why = match (excluded, included) {
+            (Some(index), _) => Why::Excluded(index),
+            (None, Some(index)) => Why::Included(index),
+            (None, None) if !self.include.is_empty() => Why::NotIncluded,
+            (None, None) if self.all => Why::All,
+            (None, None) => match (info.shape.len(), names::role(&info.name)) {
+                (rank @ 0..2, _) => Why::Rank(rank),
+                (_, Some(role)) => Why::Role(role),
+                (rank, None) => Why::Matrix(rank),
+            },
         };
-        let (dtype, mut reason) = match verdict {
-            Err(reason) => {
-                return PlannedTensor {
-                    action: Action::Copy,
-                    reason,
-                    rule: None,
-                    dtype: None,
-                    shape,
-                    units: shape,
-                    target: None,
-                };
-            }
-            Ok(verdict) => verdict,
-        };
-        let mut target = rule.target;
-        if let Scope::Group(of) = rule.scope {
-            let rest = rule.matrix(&info.shape).cols % u64::from(of);
-            if rest > 0 {
-                reason += &format!("; the last {rest} of each row stay, groups have {of}");
-            }
-        }
-        if let Some(index) = own_sparsity {
-            let (pattern, sparsity) = &self.sparsity_for[index];
-            target = Target::Sparsity(*sparsity);
-            reason += &format!("; sparsity {sparsity} by `{}`", pattern.glob);
-            for (pattern, _) in &mut self.sparsity_for {
-                pattern.matched_pruned |= pattern.matcher.is_match(&info.name);
-            }
-        }
-        PlannedTensor {
-            action: Action::Prune,
-            reason,
-            rule: Some(0),
-            dtype: Some(dtype),
-            shape,
-            units: rule.units(&info.shape),
-            target: Some(target),
+        self.selected += usize::from(fit && why.selects());
+        why
+    }
+
+    /// In words.
+    pub fn reason(&self, why: Why) -> String {
+        match why {
+            Why::Excluded(index) => format!("excluded by `{}`", self.exclude[index].glob),
+            Why::Included(index) => format!("included by `{}`", self.include[index].glob),
+            Why::NotIncluded => "not included".into(),
+            Why::All => "all float tensors".into(),
+            Why::Rank(rank) => format!("rank {rank}, below 2"),
+            Why::Role(role) => format!("{role}, by its name"),
+            Why::Matrix(rank) => format!("rank {rank}, no embedding, head or norm"),
         }
     }
 
-    /// A glob that matches nothing is most likely misspelt; passing over it would prune the wrong tensors.
-    pub(super) fn check_all_used(&self) -> Result<()> {
-        let own = || self.sparsity_for.iter().map(|(pattern, _)| pattern);
-        let mut all = self.include.iter().chain(&self.exclude).chain(own());
-        if let Some(unused) = all.find(|p| !p.matched) {
-            return Err(Error::Rule(format!("`{}` matches no tensor of the checkpoint", unused.glob)));
+    /// How much of a tensor goes about which this rule decides; a sparsity of its own adds to the reason.
+    pub fn target(&mut self, rule: &Rule, name: &str, reason: &mut String) -> Target {
+        let mut own = None;
+        for (pattern, sparsity) in self.sparsity_for.iter_mut().filter(|(pattern, _)| pattern.matcher.is_match(name)) {
+            pattern.decides = true;
+            own = Some((&pattern.glob, *sparsity));
         }
-        match own().find(|p| !p.matched_pruned) {
-            Some(idle) => Err(Error::Rule(format!(
+        let Some((glob, sparsity)) = own else { return rule.target };
+        *reason += &format!("; sparsity {sparsity} by `{glob}`");
+        Target::Sparsity(sparsity)
+    }
+
+    /// A glob that matches nothing is most likely misspelt; passing over it would prune the wrong tensors.
+    pub fn check_all_used(&self) -> Result<()> {
+        let own = self.sparsity_for.iter().map(|(pattern, _)| pattern);
+        match self.include.iter().chain(&self.exclude).chain(own).find(|p| !p.matched) {
+            Some(unused) => Err(Error::Rule(format!("`{}` matches no tensor of the checkpoint", unused.glob))),
+            None => Ok(()),
+        }
+    }
+
+    /// Neither may a sparsity of its own go to no tensor about which the rule decides.
+    pub fn check_own_sparsities(&self) -> Result<()> {
+        match self.sparsity_for.iter().find(|(pattern, _)| !pattern.decides) {
+            Some((idle, _)) => Err(Error::Rule(format!(
                 "the sparsity for `{}` has no effect: every tensor that it matches is copied",
                 idle.glob
             ))),
@@ -99,35 +119,12 @@ impl Selector {
     }
 }
 
-/// Whether a tensor with weights of a prunable dtype is pruned: `Ok(why)` or, where it is copied, `Err(why)`.
-fn select(
-    selector: &Selector,
-    included: Option<usize>,
-    excluded: Option<usize>,
-    info: &TensorInfo,
-) -> std::result::Result<String, String> {
-    if let Some(index) = excluded {
-        return Err(format!("excluded by `{}`", selector.exclude[index].glob));
-    }
-    match included {
-        Some(index) => return Ok(format!("included by `{}`", selector.include[index].glob)),
-        None if !selector.include.is_empty() => return Err("not included".into()),
-        None if selector.all => return Ok("all float tensors".into()),
-        None => {}
-    }
-    match (info.shape.len(), names::role(&info.name)) {
-        (rank @ 0..2, _) => Err(format!("rank {rank}, below 2")),
-        (_, Some(role)) => Err(format!("{role}, by its name")),
-        (rank, None) => Ok(format!("rank {rank}, no embedding, head or norm")),
-    }
-}
-
 struct Pattern {
     glob: String,
     matcher: GlobMatcher,
     matched: bool,
-    /// It matched a tensor that is pruned; only kept for `sparsity_for`.
-    matched_pruned: bool,
+    /// It matched a tensor that is pruned by its rule; only kept for `sparsity_for`.
+    decides: bool,
 }
 
 impl Pattern {
@@ -135,7 +132,7 @@ impl Pattern {
         let compiled = GlobBuilder::new(glob).literal_separator(false).backslash_escape(true).build();
         let malformed = |e: globset::Error| Error::Rule(format!("`{glob}` is no glob: {}", e.kind()));
         let matcher = compiled.map_err(malformed)?.compile_matcher();
-        Ok(Self { glob: glob.into(), matcher, matched: false, matched_pruned: false })
+        Ok(Self { glob: glob.into(), matcher, matched: false, decides: false })
     }
 }
 

@@ -1,161 +1,229 @@
-//! What contradicts itself in a rule, and numbers that are none.
+//! What a rule may not say: numbers that are none of their kind, and contradictions.
 
-use super::super::{Compat, Score};
-use super::Rule;
+use super::super::{Compat, Rule, Score};
 use crate::{Error, Result, Scope, Target, Unit};
 
-/// The longest group that is looked into.
-const LONGEST_GROUP: u32 = 32;
-
-fn refuse<T>(why: impl Into<String>) -> Result<T> {
-    Err(Error::Rule(why.into()))
-}
+/// The largest group of an N:M pattern.
+const LARGEST_GROUP: u32 = 32;
 
 impl Rule {
     /// Checks numbers and contradictions.
     ///
     /// # Errors
-    /// [`Error::Rule`] for a sparsity outside `0..=1`, a negative or NaN threshold, groups that cannot be, and fields that
-    /// contradict each other or can mean nothing together.
+    /// [`Error::Rule`] for
+    /// - a sparsity outside `0..=1`, or a threshold that is negative or NaN;
+    /// - groups (N:M) of 0 or of more than 32 weights, of which more are kept than there are, without a number to keep,
+    ///   or of another unit than single weights;
+    /// - blocks of no rows or no columns;
+    /// - scope `row` with rows or columns as units;
+    /// - a threshold for random scores;
+    /// - peers' counts for what they do not count: a target that is no sparsity, groups, or another scope than theirs;
+    /// - sparsities for single tensors where they can mean nothing: scope `global`, or a target that is no sparsity;
+    /// - a path that is not Unicode, which no recipe can hold.
     pub fn check(&self) -> Result<()> {
-        self.check_numbers()?;
-        self.check_scope()?;
-        self.check_score()?;
-        self.check_compat()
+        self.check_target()
+            .and_then(|()| self.check_scope())
+            .and_then(|()| self.check_compat())
+            .and_then(|()| self.check_sparsity_for())
+            .and_then(|()| self.check_score())
+            .map_err(Error::Rule)
     }
 
-    fn check_numbers(&self) -> Result<()> {
-        let share = |what: &str, s: f64| match s {
-            s if (0.0..=1.0).contains(&s) => Ok(()),
-            s => refuse(format!("{what} {s} is no share: give a number from 0 (none goes) to 1 (all go)")),
-        };
+    fn check_target(&self) -> Result<(), String> {
         match self.target {
-            Target::Sparsity(s) => share("sparsity", s)?,
+            Target::Sparsity(s) => share("sparsity", s),
             Target::Threshold(t) if t.is_nan() || t < 0.0 => {
-                return refuse(format!("threshold {t} is no magnitude: give a number of 0 or more"));
+                Err(format!("threshold {t} is no magnitude: give a number of 0 or more"))
             }
-            Target::Threshold(_) | Target::Keep(_) => {}
+            Target::Threshold(_) | Target::Keep(_) => Ok(()),
         }
-        for (glob, s) in &self.selection.sparsity_for {
-            share(&format!("sparsity for `{glob}`:"), *s)?;
-        }
+    }
+
+    fn check_scope(&self) -> Result<(), String> {
         if let Unit::Block { rows, cols } = self.unit
             && (rows == 0 || cols == 0)
         {
-            return refuse(format!("blocks of {rows} by {cols} have no weights: give both at least 1"));
-        }
-        Ok(())
-    }
-
-    fn check_scope(&self) -> Result<()> {
-        if !self.selection.sparsity_for.is_empty() {
-            if self.scope == Scope::Global {
-                return refuse(
-                    "a sparsity for single tensors contradicts scope `global`, where one cut holds for all: \
-                     exclude those tensors, or choose scope `tensor` or `row`",
-                );
-            }
-            if !matches!(self.target, Target::Sparsity(_)) {
-                return refuse(
-                    "a sparsity for single tensors needs a sparsity for the others too, not a threshold or a count \
-                     to keep",
-                );
-            }
+            return Err(format!("a block of {rows}x{cols} has no weights: give at least 1x1"));
         }
         match (self.scope, self.unit, self.target) {
-            (Scope::Group(of), ..) if !(1..=LONGEST_GROUP).contains(&of) => {
-                refuse(format!("groups of {of}: give 1 to {LONGEST_GROUP} weights"))
+            (Scope::Group(of), ..) if of == 0 || of > LARGEST_GROUP => {
+                Err(format!("a group of {of}: give a group of 1 to {LARGEST_GROUP} weights"))
             }
-            (Scope::Group(of), _, Target::Keep(keep)) if keep > of.into() => {
-                refuse(format!("{keep} of {of} are to be kept: keep at most {of}"))
+            (Scope::Group(of), Unit::Weight, Target::Keep(keep)) if keep > u64::from(of) => {
+                Err(format!("{keep} of every {of} weights are to be kept: keep at most {of}"))
             }
             (Scope::Group(_), Unit::Weight, Target::Keep(_)) => Ok(()),
             (Scope::Group(of), Unit::Weight, _) => {
-                refuse(format!("in groups of {of}, say how many stay in each (`keep`), not a sparsity or a threshold"))
+                Err(format!("groups of {of} need how many of each to keep, not a sparsity or a threshold"))
             }
-            (Scope::Group(of), unit, _) => {
-                refuse(format!("groups of {of} are of single weights, not of a {}: leave the unit out", unit.name()))
-            }
-            (Scope::Row, Unit::Row | Unit::Column, _) => refuse(format!(
-                "scope `row` contradicts unit `{}`, which does not compete within a row: choose scope `tensor` or `global`",
-                self.unit.name()
+            (Scope::Group(of), unit, _) => Err(format!(
+                "groups of {of} are made of single weights, which contradicts unit `{}`: leave one out",
+                unit.name()
+            )),
+            (Scope::Row, unit @ (Unit::Row | Unit::Column), _) => Err(format!(
+                "scope `row` contradicts unit `{}`: within a row there are no {0}s that compete; choose scope `tensor` \
+                 or `global`",
+                unit.name()
             )),
             _ => Ok(()),
         }
     }
 
-    fn check_score(&self) -> Result<()> {
-        match (&self.score, self.unit, self.target) {
-            (Score::Wanda { .. }, Unit::Column, _) => refuse(
-                "score `wanda` has one norm for all weights of a column: prune columns by scores of your own (`file`)",
-            ),
-            (Score::Random { .. }, _, Target::Threshold(_)) => {
-                refuse("a threshold means nothing to random scores: give a sparsity")
+    fn check_compat(&self) -> Result<(), String> {
+        let compat = self.compat.name();
+        if self.compat == Compat::Lopper {
+            return Ok(());
+        }
+        if !matches!(self.target, Target::Sparsity(_)) {
+            return Err(format!(
+                "the counts of `{compat}` are for a sparsity, not for a threshold or a number to keep: leave out compat"
+            ));
+        }
+        match (self.compat, self.scope) {
+            (Compat::Lopper | Compat::Torch, _) | (_, Scope::Tensor) => Ok(()),
+            (Compat::Wanda, Scope::Row) => Ok(()),
+            (Compat::Wanda, scope) => Err(format!(
+                "`{compat}` counts per row or tensor, which contradicts scope `{}`: choose `row` or `tensor`",
+                scope.name()
+            )),
+            (_, scope) => Err(format!(
+                "`{compat}` counts per tensor, which contradicts scope `{}`: choose scope `tensor`",
+                scope.name()
+            )),
+        }
+    }
+
+    fn check_sparsity_for(&self) -> Result<(), String> {
+        if self.selection.sparsity_for.is_empty() {
+            return Ok(());
+        }
+        for (glob, s) in &self.selection.sparsity_for {
+            share(&format!("sparsity for `{glob}`:"), *s)?;
+        }
+        match (self.scope, self.target) {
+            (Scope::Global, _) => {
+                Err("a sparsity for single tensors contradicts scope `global`, where one cut holds for \
+                                       all: exclude those tensors, or choose scope `tensor` or `row`"
+                    .into())
             }
-            (Score::File { signed: true, .. }, _, Target::Threshold(_)) => {
-                refuse("a threshold is a magnitude, and these scores have signs: give a sparsity")
+            (_, Target::Sparsity(_)) => Ok(()),
+            _ => {
+                Err("a sparsity for single tensors needs a sparsity for the others too, not a threshold or a count to \
+                      keep"
+                    .into())
+            }
+        }
+    }
+
+    fn check_score(&self) -> Result<(), String> {
+        if matches!((&self.score, self.target), (Score::Random { .. }, Target::Threshold(_))) {
+            return Err("a threshold means nothing to random scores: give a sparsity or a number to keep".into());
+        }
+        match self.score.file() {
+            Some(file) if file.to_str().is_none() => {
+                Err(format!("the path {} is not Unicode, which no recipe can hold: rename it", file.display()))
             }
             _ => Ok(()),
         }
     }
+}
 
-    fn check_compat(&self) -> Result<()> {
-        match self.compat {
-            Compat::Lopper | Compat::Torch | Compat::Wanda => Ok(()),
-            compat if !matches!(self.target, Target::Sparsity(_)) || self.scope != Scope::Tensor => {
-                refuse(format!("`{}` counts by a sparsity of each tensor: give one, and scope `tensor`", compat.name()))
-            }
-            _ => Ok(()),
-        }
+fn share(what: &str, s: f64) -> Result<(), String> {
+    match s {
+        s if (0.0..=1.0).contains(&s) => Ok(()),
+        s => Err(format!("{what} {s} is no share: give a number from 0 (none goes) to 1 (all go)")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Norm;
 
-    #[test]
-    fn bad_numbers_and_contradictions_are_refused() {
-        let refused = |rule: Rule| assert!(matches!(rule.check(), Err(Error::Rule(_))), "{rule:?}");
-        for s in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
-            refused(Rule::new(Target::Sparsity(s)));
+    fn refused(rule: &Rule, says: &[&str]) {
+        match rule.check() {
+            Err(Error::Rule(why)) => assert!(says.iter().all(|text| why.contains(text)), "{why}"),
+            other => panic!("{rule:?}: {other:?}"),
         }
-        refused(Rule::new(Target::Threshold(-1.0)));
-        refused(Rule::new(Target::Threshold(f64::NAN)));
-        let mut rule = Rule::new(Target::Sparsity(0.5));
-        rule.selection.sparsity_for = vec![("*".into(), 0.2)];
-        rule.check().unwrap();
-        refused(Rule { scope: Scope::Global, ..rule.clone() });
-        refused(Rule { target: Target::Keep(3), ..rule });
+    }
+
+    fn half() -> Rule {
+        Rule::new(Target::Sparsity(0.5))
+    }
+
+    fn group(keep: u64, of: u32) -> Rule {
+        Rule { scope: Scope::Group(of), ..Rule::new(Target::Keep(keep)) }
     }
 
     #[test]
-    fn groups_units_scores_and_peers_that_do_not_go_together_are_refused() {
-        let rule = || Rule::new(Target::Sparsity(0.5));
-        let two_of_four = || Rule { scope: Scope::Group(4), ..Rule::new(Target::Keep(2)) };
-        two_of_four().check().unwrap();
-        let threshold = || Rule::new(Target::Threshold(0.1));
-        let file = Score::File { scores: "x".into(), signed: true };
-        let peer = |compat| Rule { compat, ..rule() };
-        for compat in Compat::ALL {
-            peer(compat).check().unwrap();
+    fn bad_numbers_are_refused() {
+        for s in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+            refused(&Rule::new(Target::Sparsity(s)), &["is no share", &s.to_string()]);
         }
-        for rule in [
-            Rule { scope: Scope::Group(0), ..two_of_four() },
-            Rule { scope: Scope::Group(33), ..two_of_four() },
-            Rule { target: Target::Keep(5), ..two_of_four() },
-            Rule { target: Target::Sparsity(0.5), ..two_of_four() },
-            Rule { unit: Unit::Row, ..two_of_four() },
-            Rule { unit: Unit::Block { rows: 0, cols: 4 }, ..rule() },
-            Rule { unit: Unit::Row, scope: Scope::Row, ..rule() },
-            Rule { unit: Unit::Column, score: Score::Wanda { activations: "x".into() }, ..rule() },
-            Rule { score: Score::Random { seed: 1 }, ..threshold() },
-            Rule { score: file, ..threshold() },
-            Rule { scope: Scope::Row, ..peer(Compat::Tfmot) },
-            Rule { target: Target::Keep(3), ..peer(Compat::LlmCompressor) },
-            Rule { scope: Scope::Global, ..peer(Compat::WandaMagnitude) },
-        ] {
-            assert!(matches!(rule.check(), Err(Error::Rule(_))), "{rule:?}");
+        refused(&Rule::new(Target::Threshold(-1.0)), &["-1"]);
+        refused(&Rule::new(Target::Threshold(f64::NAN)), &["no magnitude"]);
+        for unit in [Unit::Block { rows: 0, cols: 4 }, Unit::Block { rows: 4, cols: 0 }] {
+            refused(&Rule { unit, ..half() }, &["no weights"]);
+        }
+    }
+
+    #[test]
+    fn sparsities_for_single_tensors_need_a_sparsity_for_the_others() {
+        let mut rule = half();
+        rule.selection.sparsity_for = vec![("*".into(), 0.2)];
+        rule.check().unwrap();
+        refused(&Rule { scope: Scope::Global, ..rule.clone() }, &["global"]);
+        refused(&Rule { target: Target::Keep(3), ..rule.clone() }, &["needs a sparsity"]);
+        refused(&Rule { scope: Scope::Group(4), target: Target::Keep(3), ..rule }, &["needs a sparsity"]);
+    }
+
+    #[test]
+    fn groups_name_both_numbers() {
+        for (keep, of) in [(0, 1), (1, 1), (2, 4), (32, 32)] {
+            group(keep, of).check().unwrap();
+        }
+        refused(&group(5, 4), &["5 of every 4"]);
+        refused(&group(1, 0), &["a group of 0", "1 to 32"]);
+        refused(&group(1, 33), &["a group of 33", "1 to 32"]);
+        refused(&Rule { target: Target::Sparsity(0.5), ..group(2, 4) }, &["groups of 4", "how many"]);
+        refused(&Rule { target: Target::Threshold(0.5), ..group(2, 4) }, &["groups of 4", "how many"]);
+        refused(&Rule { unit: Unit::Row, ..group(2, 4) }, &["groups of 4", "unit `row`"]);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for unit in [Unit::Row, Unit::Column] {
+            let rule = Rule { unit, norm: Norm::Mean, ..half() };
+            rule.check().unwrap();
+            refused(&Rule { scope: Scope::Row, ..rule }, &["scope `row`", unit.name()]);
+        }
+        let random = Rule { score: Score::Random { seed: 1 }, ..half() };
+        random.check().unwrap();
+        refused(&Rule { target: Target::Threshold(0.5), ..random }, &["random"]);
+    }
+
+    #[test]
+    fn peers_count_what_they_count() {
+        for compat in Compat::ALL {
+            for scope in [Scope::Tensor, Scope::Row, Scope::Global] {
+                let rule = Rule { compat, scope, ..half() };
+                let may = match compat {
+                    Compat::Lopper | Compat::Torch => true,
+                    Compat::Wanda => scope != Scope::Global,
+                    _ => scope == Scope::Tensor,
+                };
+                match may {
+                    true => rule.check().unwrap(),
+                    false => refused(&rule, &[compat.name(), scope.name()]),
+                }
+                if compat != Compat::Lopper {
+                    refused(&Rule { target: Target::Keep(1), ..rule.clone() }, &[compat.name(), "keep"]);
+                    refused(&Rule { target: Target::Threshold(1.0), ..rule }, &[compat.name(), "threshold"]);
+                }
+            }
+            if compat != Compat::Lopper {
+                refused(&Rule { compat, ..group(2, 4) }, &[compat.name()]);
+            }
         }
     }
 }
