@@ -116,8 +116,21 @@ impl Rule {
     }
 
     fn check_score(&self) -> Result<(), String> {
-        if matches!((&self.score, self.target), (Score::Random { .. }, Target::Threshold(_))) {
-            return Err("a threshold means nothing to random scores: give a sparsity or a number to keep".into());
+        match (&self.score, self.unit, self.target) {
+            (Score::Random { .. }, _, Target::Threshold(_)) => {
+                return Err("a threshold means nothing to random scores: give a sparsity or a number to keep".into());
+            }
+            (Score::File { signed: true, .. }, _, Target::Threshold(_)) => {
+                return Err("a threshold is a magnitude, and these scores have signs: give a sparsity or a number to \
+                            keep"
+                    .into());
+            }
+            (Score::Wanda { .. }, Unit::Column, _) => {
+                return Err("score `wanda` has one norm for all weights of a column: prune columns by scores of your \
+                            own (`file`)"
+                    .into());
+            }
+            _ => {}
         }
         match self.score.file() {
             Some(file) if file.to_str().is_none() => {
@@ -200,6 +213,10 @@ mod tests {
         let random = Rule { score: Score::Random { seed: 1 }, ..half() };
         random.check().unwrap();
         refused(&Rule { target: Target::Threshold(0.5), ..random }, &["random"]);
+        let score = Score::File { scores: "s".into(), signed: true };
+        refused(&Rule { target: Target::Threshold(0.5), score, ..half() }, &["signs"]);
+        let score = Score::Wanda { activations: "a".into() };
+        refused(&Rule { unit: Unit::Column, score, ..half() }, &["column"]);
     }
 
     #[test]
