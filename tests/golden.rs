@@ -113,6 +113,9 @@ fn scores_of(rule: &Rule, shape: &[usize], weights: Vec<f64>) -> Vec<f64> {
             Norm::L1 | Norm::Mean => *norm + weight,
         };
     }
+    if rule.unit == Unit::Weight {
+        return weights;
+    }
     (0..weights.len()).map(|i| format!("{:.5e}", norms[&unit(i)]).parse().unwrap()).collect()
 }
 
@@ -139,9 +142,9 @@ fn same_but_for_ties(about: &str, pool: &[usize], scored: &[f64], [before, after
 #[test]
 fn what_peers_prune_is_pruned() {
     let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(golden("cases.json")).unwrap()).unwrap();
-    let files =
-        ["weights", "masks", "scores"].map(|name| std::fs::read(golden(&format!("{name}.safetensors"))).unwrap());
-    let [weights, masks, scores] = files.each_ref().map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+    let files = ["weights", "masks", "scores", "activations"]
+        .map(|name| std::fs::read(golden(&format!("{name}.safetensors"))).unwrap());
+    let [weights, masks, scores, norms] = files.each_ref().map(|bytes| SafeTensors::deserialize(bytes).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.safetensors");
     let pruner = Pruner::new(common::gpu().clone());
@@ -163,6 +166,11 @@ fn what_peers_prune_is_pruned() {
             let shape = weights.tensor(tensor).unwrap().shape().to_vec();
             let scored = match case["score"].as_str().unwrap() {
                 "file" => values(&scores, tensor),
+                "wanda" => {
+                    let norms = values(&norms, tensor);
+                    let norm = |i| norms[place(&rule, &shape, i)[1]];
+                    before.iter().enumerate().map(|(i, w)| (w.abs() as f32 * norm(i) as f32).into()).collect()
+                }
                 _ => before.iter().map(|w| w.abs()).collect(),
             };
             let scored = scores_of(&rule, &shape, scored);
