@@ -4,7 +4,8 @@
 //!
 //! Sizes: 4096 × 11008, an MLP matrix of a 7B model, is 90 MB in bf16: far past every cache, within a binding of
 //! 128 MiB. Four copies of it are used in turn on adapters with large caches. In f32 it is 4096 × 8192, for the same
-//! reason. Weights are bell-shaped, the cut is the median: the most crowded place, so the worst for counting.
+//! reason. Weights are bell-shaped, the cut is the median: the most crowded place, so the worst for counting. Units are
+//! rows, and blocks of the sizes in use: 4 x 4 and 16 x 16, and 1 x 8 for vectors.
 
 mod common;
 
@@ -13,11 +14,11 @@ use std::time::Instant;
 use common::bell;
 use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, dispatch};
 use lopper::kernels::{
-    BOUNDARY_BYTES, CUT_BYTES, Kernels, MatrixView, RowRule, SamplePlan, ThresholdRule, WINDOW_BYTES, counts_bytes,
-    mask_bytes, rounds, tiles_bytes,
+    BOUNDARY_BYTES, CUT_BYTES, GroupRule, Kernels, MatrixView, PoolRule, RandomRule, RowRule, SamplePlan, ScaleRule,
+    ThresholdRule, WINDOW_BYTES, counts_bytes, mask_bytes, rounds, tiles_bytes,
 };
 use lopper::reference::Quota;
-use lopper::{Dtype, wgpu};
+use lopper::{Dtype, Norm, wgpu};
 use wgpu::BufferUsages as Usage;
 
 struct Bench {
@@ -180,6 +181,50 @@ impl Bench {
             k.row(&mut pass, &view, RowRule { k: cols / 2 }, &window, &mask, &nonzero).expect("the view is good");
         });
         line("row: bracket to mask", by_row, bytes + n / 8, read_roof);
+        for (name, rows, cols, norm) in [
+            ("pool rows, l1", 1, cols, Norm::L1),
+            ("pool rows, l2", 1, cols, Norm::L2),
+            ("pool rows, linf", 1, cols, Norm::Linf),
+            ("pool 4 x 4, l1", 4, 4, Norm::L1),
+            ("pool 4 x 4, l2", 4, 4, Norm::L2),
+            ("pool 16 x 16, l1", 16, 16, Norm::L1),
+            ("pool 16 x 16, mean", 16, 16, Norm::Mean),
+            ("pool 1 x 8, l1", 1, 8, Norm::L1),
+            ("pool 1 x 8, l2", 1, 8, Norm::L2),
+            ("pool 64 x 64, l1", 64, 64, Norm::L1),
+            ("pool columns, l2", 4096, 1, Norm::L2),
+        ] {
+            let rule = PoolRule { rows, cols, norm };
+            let (down, across) = (view.rows.div_ceil(rule.rows), view.cols.div_ceil(rule.cols));
+            let keys = self.buffer("keys", 4 * u64::from(down) * u64::from(across));
+            let pooled = self
+                .time(|e| k.pool(&mut e.begin_compute_pass(&Default::default()), &view, rule, &keys).expect("good"));
+            line(name, pooled, bytes, read_roof);
+        }
+        for (name, keep, of) in [("group 2:4", 2, 4), ("group 4:8", 4, 8), ("group 16:32", 16, 32), ("group 2:6", 2, 6)]
+        {
+            let rule = GroupRule { keep, of };
+            let grouped = self.time(|e| {
+                let pass = &mut e.begin_compute_pass(&Default::default());
+                k.group(pass, &view, rule, &mask, &nonzero).expect("the view is good");
+            });
+            line(name, grouped, bytes + n / 8, read_roof);
+        }
+        let (scales, rule) = (self.buffer("scales", 4 * u64::from(cols)), ScaleRule { first: 0, period: cols });
+        gpu.queue().write_buffer(
+            &scales,
+            0,
+            &bell(Dtype::F32, cols as usize).iter().map(|b| b & 0x7f).collect::<Vec<_>>(),
+        );
+        let part = MatrixView { rows: (keys.size() / 4 / u64::from(cols)) as u32, ..view };
+        let scaled = self.time(|e| {
+            let pass = &mut e.begin_compute_pass(&Default::default());
+            k.scale(pass, &part, rule, &scales, &keys).expect("the view is good");
+        });
+        line("scale", scaled, part.weights() * (dtype.size() as u64 + 4), copy_roof);
+        let rule = RandomRule { seed: 1, first: 0, count: (keys.size() / 4) as u32 };
+        let made = self.time(|e| k.random(&mut e.begin_compute_pass(&Default::default()), rule, &keys).expect("good"));
+        line("random", made, keys.size(), copy_roof);
         gpu.check()?;
         Ok(())
     }

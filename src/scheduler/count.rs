@@ -187,7 +187,16 @@ impl<'a> Pass<'a> {
             let job = &driver.jobs[span.job];
             let dtype = job.keys();
             for (part, _) in driver.budget.chunks(span, job).enumerate() {
-                let (slot, chunk) = driver.filled()?;
+                let (slot, chunk) = match driver.filled() {
+                    Ok(filled) => filled,
+                    Err(stopped) => {
+                        // What is counted by now is not lost, if the GPU still does what it is told.
+                        if resumable && self.collect(number, Some(dtype)).is_ok() {
+                            driver.ledger.counted(|| self.counted(at))?;
+                        }
+                        return Err(stopped);
+                    }
+                };
                 let counter = self.counters.get_mut(&dtype).expect("every type has a counter");
                 driver.gpu.watch(DOING, || {
                     let mut encoder = driver.gpu.encoder("count");
