@@ -31,6 +31,9 @@ const KEYS: [&str; 17] = [
     "compat",
 ];
 
+/// Rules at most: each is asked about every tensor.
+const MOST: usize = 4096;
+
 type Entry<'a, 'i> = (&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>);
 
 /// Reads a recipe of any length.
@@ -53,6 +56,12 @@ pub fn recipe(text: &str) -> Result<Recipe> {
         };
         for item in array.iter() {
             let n = rules.len() + 1;
+            if n > MOST {
+                return Err(problem(
+                    line(item.span().start),
+                    format!("it has more than {MOST} rules, which is the most"),
+                ));
+            }
             let wrong = |at: usize, why: String| problem(line(at), format!("rule {n}: {why}"));
             let Some(table) = item.get_ref().as_table() else {
                 return Err(wrong(item.span().start, "it is no table: write `[[rule]]`".into()));
