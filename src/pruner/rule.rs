@@ -76,4 +76,16 @@ impl Rule {
             selection: Selection::default(),
         }
     }
+
+    /// How often a tensor of so many bytes is read by a run with so much memory, as far as that is known beforehand: twice
+    /// where it takes more than three quarters of the memory, and in scope `global`, unless each weight by itself, row or
+    /// group can be decided about when it is first read.
+    pub fn passes(&self, bytes: u64, memory: u64) -> u64 {
+        let at_once = match (self.scope, self.unit, self.target) {
+            (_, Unit::Weight, Target::Threshold(_)) | (Scope::Group(_) | Scope::Row, Unit::Weight, _) => true,
+            (Scope::Global, ..) => false,
+            _ => bytes <= memory - memory / 4,
+        };
+        if at_once { 1 } else { 2 }
+    }
 }
