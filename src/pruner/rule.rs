@@ -21,6 +21,14 @@ pub struct Selection {
     pub sparsity_for: Vec<(String, f64)>,
 }
 
+impl Selection {
+    /// All of its globs.
+    pub(super) fn globs(&self) -> impl Iterator<Item = &String> {
+        let own = self.sparsity_for.iter().map(|(glob, _)| glob);
+        self.include.iter().chain(&self.exclude).chain(own)
+    }
+}
+
 /// How the dimensions of tensors of two or more lie. It decides what a row is, and in which order ties go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
