@@ -63,7 +63,8 @@ fn units(rule: Rule, shape: &[u64]) -> (Units, Shape, String) {
 #[test]
 fn units_are_counted_along_outputs_and_inputs_in_either_layout() {
     let unit = |unit| Rule { unit, ..half() };
-    let cases: [(Rule, &[u64], u64, u64, Option<u64>); 14] = [
+    type Case = (Rule, &'static [u64], u64, u64, Option<u64>);
+    let cases: [Case; 14] = [
         (half(), &[6, 10], 60, 1, Some(30)),
         (Rule { scope: Scope::Row, ..half() }, &[6, 5], 30, 6, Some(12)),
         (Rule { scope: Scope::Global, ..half() }, &[6, 5], 30, 1, None),
