@@ -6,7 +6,7 @@
 mod values;
 
 use lopper::checkpoint::TensorInfo;
-use lopper::pruner::{Rule, Scope, Target};
+use lopper::pruner::{Rule, Scope, Target, Unit, UnitWord};
 use lopper::safetensors::Dtype;
 
 const DTYPES: [Dtype; 8] =
@@ -33,6 +33,8 @@ pub fn options(data: &[u8]) {
             'a' => rule.selection.all = true,
             'r' => rule.scope = Scope::Row,
             'g' => rule.scope = Scope::Global,
+            'n' => rule.scope = value.parse().map_or(rule.scope, Scope::Group),
+            'u' => unit(value, &mut rule),
             'w' => tensors.extend(tensor(value)),
             _ => {}
         }
@@ -41,6 +43,20 @@ pub fn options(data: &[u8]) {
         assert!((0.0..=1.0).contains(&share));
     }
     lopper::fuzzing::plan(&rule.into(), &tensors);
+}
+
+/// A unit is a word, or a block that has weights.
+fn unit(text: &str, rule: &mut Rule) {
+    rule.unit = match values::unit(text) {
+        Ok(UnitWord::Block { rows, cols }) => {
+            assert_eq!((rows > 0, cols > 0, text.contains('x')), (true, true, true));
+            Unit::Block { rows, cols }
+        }
+        Ok(UnitWord::Row) => Unit::Row,
+        Ok(UnitWord::Column) => Unit::Column,
+        Ok(UnitWord::Weight | UnitWord::Nm) => Unit::Weight,
+        Err(why) => return assert!(!why.is_empty()),
+    };
 }
 
 /// A size is what its digits say, times its unit.

@@ -6,6 +6,31 @@ pub use crate::scheduler::fuzzing::planner;
 
 use crate::checkpoint::{TensorInfo, check_list};
 use crate::pruner::{Action, Plan, Recipe};
+use crate::{Error, safetensors};
+
+/// A recipe in TOML: it is read or refused with a line that it has; what is read is good, is written as what is read
+/// again, and makes a plan or is refused.
+///
+/// # Panics
+/// If that does not hold.
+pub fn recipe(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let recipe = match Recipe::from_toml(text) {
+        Ok(recipe) => recipe,
+        Err(Error::Recipe { path: None, line, problem }) => {
+            assert!(!problem.is_empty() && !problem.contains(char::is_control), "{problem:?}");
+            return assert!(line.is_none_or(|line| (1..=text.split('\n').count()).contains(&line)), "{line:?}");
+        }
+        Err(other) => panic!("{other:?}"),
+    };
+    assert!(!recipe.rules.is_empty() && recipe.rules.iter().all(|rule| rule.check().is_ok()));
+    assert_eq!(Recipe::from_toml(&recipe.to_toml()).as_ref().ok(), Some(&recipe), "{}", recipe.to_toml());
+    let dims: [&[u64]; 5] = [&[64, 48], &[3, 5, 2, 2], &[7], &[], &[0, 4]];
+    let names = ["a.mlp.weight", "a.conv.weight", "a.bias", "scale", "none"];
+    let tensor = |(name, dims): (&str, &&[u64])| TensorInfo::new(name, safetensors::Dtype::BF16, dims.to_vec());
+    let tensors: Vec<_> = names.into_iter().zip(&dims).map(|pair| tensor(pair).expect("it is good")).collect();
+    plan(&recipe, &tensors);
+}
 
 /// A recipe and made-up tensors: whatever they are, a plan is made or refused, and says the same as its report.
 ///

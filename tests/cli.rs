@@ -7,6 +7,8 @@
 
 #[path = "cli/harness.rs"]
 mod harness;
+#[path = "cli/recipes.rs"]
+mod recipes;
 #[cfg(unix)]
 #[path = "cli/signals.rs"]
 mod signals;
@@ -25,7 +27,7 @@ fn help_tells_exit_codes_and_examples() {
     for line in ["0  done", "1  failed", "2  the command line", "3  `verify` found a mismatch"] {
         assert!(help.works().out.contains(line), "{}", help.out);
     }
-    for command in ["prune", "verify", "devices"] {
+    for command in ["prune", "recipe", "verify", "devices"] {
         let help = lopper(&[command, "--help"]);
         assert!(help.works().out.contains("Examples:") && help.out.contains("Exit codes:"), "{}", help.out);
     }
@@ -161,10 +163,11 @@ fn what_is_pruned_verifies_and_what_is_tampered_with_does_not() {
     assert!(!ran.err.contains(" left"), "no progress bar where stderr is no terminal: {}", ran.err);
 
     let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
-    for field in ["lopper", "rule", "adapter", "tensors", "totals", "seconds", "bytes_read", "bytes_written"] {
+    for field in ["lopper", "recipe", "rules", "adapter", "tensors", "totals", "seconds", "bytes_read", "bytes_written"]
+    {
         assert!(!report[field].is_null(), "{field}");
     }
-    assert_eq!((&report["totals"]["zeros"], &report["rule"]["sparsity"]), (&154_112.into(), &0.5.into()));
+    assert_eq!((&report["totals"]["zeros"], &report["rules"][0]["sparsity"]), (&154_112.into(), &0.5.into()));
     assert_eq!(report["tensors"].as_array().unwrap().len(), 15);
     assert_eq!(report["tensors"][0]["zeros"], 33_024);
 

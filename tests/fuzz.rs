@@ -26,7 +26,7 @@ impl Random {
 }
 
 /// Pieces that turn one valid input into another, or nearly.
-const PIECES: [&[u8]; 24] = [
+const PIECES: [&[u8]; 28] = [
     b"{",
     b"}",
     b"[",
@@ -51,6 +51,10 @@ const PIECES: [&[u8]; 24] = [
     b"\n",
     b"\xff",
     b"=",
+    b"[[rule]]\n",
+    b"'",
+    b"#",
+    b"inf",
 ];
 
 fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
@@ -127,4 +131,9 @@ fn options() {
 #[test]
 fn planner() {
     fuzz("planner", 20_000, lopper::fuzzing::planner, |_| {});
+}
+
+#[test]
+fn recipe() {
+    fuzz("recipe", 20_000, lopper::fuzzing::recipe, |_| {});
 }

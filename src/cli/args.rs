@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use lopper::pruner::{Earlier, Rule, Scope, Selection, Target};
+use clap::{Args, Parser, Subcommand};
+use lopper::pruner::Earlier;
 
-use super::values::{magnitude, parse_bytes, share, sparsity_for};
+use super::rule::RuleArgs;
+use super::values::parse_bytes;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -22,6 +23,13 @@ Examples:
     lopper prune llama/ --sparsity 0.5 --dry-run
   One cut over all MLP weights of a sharded model, in 1 GiB of memory, with a report:
     lopper prune llama/ -o pruned/ --sparsity 0.6 --scope global --include '*mlp*' --memory 1GiB --report prune.json
+  2:4, which is to keep 2 weights of every 4 inputs, by Wanda's score:
+    lopper prune llama/ -o pruned/ --keep 2 --of 4 --score wanda --activations norms.safetensors
+  A quarter of the filters of a Keras model, those of the smallest L1 norm:
+    lopper prune model.safetensors -o out.safetensors --sparsity 0.25 --unit row --norm l1 --layout in-out
+  A rule for each kind of layer; look at it first:
+    lopper recipe check recipe.toml llama/
+    lopper prune llama/ -o pruned/ --recipe recipe.toml
 
 Which tensors: float tensors of two dimensions or more whose name is no embedding, output head or normalisation.
 --include, --exclude and --all change that. Globs match whole names; * also crosses dots.
@@ -38,6 +46,28 @@ Examples:
   lopper verify llama/ pruned/ --json | jq .mismatches
 
 Exit codes: 0 all as it must be, 1 could not be checked, 2 the command line makes no sense, 3 a mismatch was found";
+
+const RECIPE_HELP: &str = "\
+A recipe is rules in order; the last one that selects a tensor decides, and what none selects is copied. Its keys are the
+options of `lopper prune`; paths start from the recipe's folder:
+
+    [[rule]]                     # every matrix, but for embeddings, heads and norms
+    sparsity = 0.5
+
+    [[rule]]                     # 2:4 for MLPs, but for those of the first layer
+    include = \"*.mlp.*\"
+    exclude = \"model.layers.0.*\"
+    keep = 2
+    of = 4
+    score = \"wanda\"
+    activations = \"norms.safetensors\"
+
+Examples:
+  lopper recipe check recipe.toml llama/
+  lopper recipe check recipe.toml llama/ --json | jq '.tensors[] | select(.rule == 1)'
+  lopper prune llama/ -o pruned/ --recipe recipe.toml
+
+Exit codes: 0 it can be carried out, 1 it cannot, or could not be read, 2 the command line makes no sense";
 
 const DEVICES_HELP: &str = "\
 Examples:
@@ -57,7 +87,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Set the smallest weights of a checkpoint to zero
-    Prune(PruneArgs),
+    Prune(Box<PruneArgs>),
+    /// Look at a recipe of several rules
+    Recipe(RecipeArgs),
     /// Check a pruned checkpoint against its original, on the CPU
     Verify(VerifyArgs),
     /// List the GPU adapters, and whether they will do
@@ -66,7 +98,6 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 #[command(after_help = PRUNE_HELP)]
-#[command(group = ArgGroup::new("target").required(true).args(["sparsity", "threshold", "keep"]))]
 pub struct PruneArgs {
     /// A .safetensors file, or the folder or index of a sharded checkpoint
     pub input: PathBuf,
@@ -74,32 +105,8 @@ pub struct PruneArgs {
     #[arg(short, long, required_unless_present = "dry_run")]
     pub output: Option<PathBuf>,
 
-    /// Prune exactly this share, from 0 to 1; zeros that are already there count
-    #[arg(long, value_name = "S", value_parser = share, help_heading = "How much (one of these)")]
-    pub sparsity: Option<f64>,
-    /// Prune every weight whose magnitude is at most T
-    #[arg(long, value_name = "T", value_parser = magnitude, help_heading = "How much (one of these)")]
-    pub threshold: Option<f64>,
-    /// Prune all but the N largest
-    #[arg(long, value_name = "N", help_heading = "How much (one of these)")]
-    pub keep: Option<u64>,
-
-    /// Which weights compete: those of a tensor, of a row, or of all selected tensors
-    #[arg(long, value_enum, default_value_t = ScopeArg::Tensor)]
-    pub scope: ScopeArg,
-    /// Sparsity of its own for tensors that match; the last match wins
-    #[arg(long, value_name = "GLOB=S", value_parser = sparsity_for)]
-    pub sparsity_for: Vec<(String, f64)>,
-
-    /// Prune only tensors that match; may be repeated
-    #[arg(long, value_name = "GLOB", help_heading = "Which tensors")]
-    pub include: Vec<String>,
-    /// Copy tensors that match, whatever else holds; may be repeated
-    #[arg(long, value_name = "GLOB", help_heading = "Which tensors")]
-    pub exclude: Vec<String>,
-    /// Prune every float tensor, of any name and any rank
-    #[arg(long, conflicts_with = "include", help_heading = "Which tensors")]
-    pub all: bool,
+    #[command(flatten)]
+    pub rule: RuleArgs,
 
     /// The adapter to use: a part of its name, or its number in `lopper devices`
     #[arg(long, value_name = "NAME|INDEX", help_heading = "How it runs")]
@@ -116,7 +123,7 @@ pub struct PruneArgs {
     /// Replace an output that exists
     #[arg(long, help_heading = "How it runs")]
     pub force: bool,
-    /// Go on from where an earlier run of the same rule on the same input was stopped or killed; begin if there was none
+    /// Go on from where an earlier run of the same rules on the same input was stopped or killed; begin if there was none
     #[arg(long, conflicts_with = "dry_run", help_heading = "How it runs")]
     pub resume: bool,
     /// Delete what an earlier run has left unfinished, and begin anew
@@ -125,6 +132,34 @@ pub struct PruneArgs {
     /// No progress bar and no table
     #[arg(short, long, help_heading = "How it runs")]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = RECIPE_HELP)]
+pub struct RecipeArgs {
+    #[command(subcommand)]
+    pub command: RecipeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RecipeCommand {
+    /// Say what each tensor of a checkpoint would get, what it costs, and why; needs no GPU and writes nothing
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = RECIPE_HELP)]
+pub struct CheckArgs {
+    /// The recipe, a TOML file
+    pub recipe: PathBuf,
+    /// A .safetensors file, or the folder or index of a sharded checkpoint
+    pub input: PathBuf,
+    /// The memory budget that the run would have, such as 512MiB or 2GB: it decides what is read twice
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory: Option<u64>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -147,13 +182,6 @@ pub struct DevicesArgs {
     pub json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ScopeArg {
-    Tensor,
-    Row,
-    Global,
-}
-
 impl PruneArgs {
     /// What to do about an earlier run.
     pub fn earlier(&self) -> Earlier {
@@ -162,27 +190,6 @@ impl PruneArgs {
             (_, true) => Earlier::Restart,
             _ => Earlier::Refuse,
         }
-    }
-
-    /// The rule that was typed.
-    pub fn rule(&self) -> Rule {
-        let target = match (self.sparsity, self.threshold, self.keep) {
-            (Some(sparsity), ..) => Target::Sparsity(sparsity),
-            (_, Some(threshold), _) => Target::Threshold(threshold),
-            (.., keep) => Target::Keep(keep.unwrap_or_default()),
-        };
-        let scope = match self.scope {
-            ScopeArg::Tensor => Scope::Tensor,
-            ScopeArg::Row => Scope::Row,
-            ScopeArg::Global => Scope::Global,
-        };
-        let selection = Selection {
-            include: self.include.clone(),
-            exclude: self.exclude.clone(),
-            all: self.all,
-            sparsity_for: self.sparsity_for.clone(),
-        };
-        Rule { scope, selection, ..Rule::new(target) }
     }
 }
 

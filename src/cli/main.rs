@@ -4,9 +4,12 @@
 
 mod args;
 mod devices;
+mod plan;
 mod progress;
 mod prune;
+mod recipe;
 mod report;
+mod rule;
 mod stop;
 mod table;
 mod text;
@@ -20,6 +23,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let done = match args::Cli::parse().command {
         args::Command::Prune(args) => prune::run(&args),
+        args::Command::Recipe(args) => recipe::run(&args),
         args::Command::Verify(args) => verify::run(&args),
         args::Command::Devices(args) => devices::run(&args),
     };

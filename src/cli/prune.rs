@@ -4,30 +4,22 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 use lopper::checkpoint::{Checkpoint, TensorInfo};
 use lopper::gpu::Gpu;
-use lopper::pruner::{Action, Options, Plan, Pruner, Recipe, Report, Scope, Target, TensorReport, quota};
+use lopper::pruner::{Action, Options, Plan, Pruner, Recipe, Report, TensorReport};
 
-use super::args::{Cli, PruneArgs};
+use super::args::PruneArgs;
+use super::plan::goes;
 use super::progress::Bar;
 use super::report::ReportFile;
 use super::stop::Stop;
 use super::table::{Grid, groups, range};
-use super::text::{self, bytes, count, magnitude, percent};
+use super::text::{self, bytes, count, percent};
 
 pub fn run(args: &PruneArgs) -> Result<ExitCode> {
-    let rule = args.rule();
-    if let Err(error) = rule.check() {
-        let mut cli = Cli::command();
-        cli.build();
-        let command = cli.find_subcommand_mut("prune").expect("there is such a command");
-        command.error(ErrorKind::ArgumentConflict, error).exit();
-    }
+    let recipe = args.rule.recipe()?;
     // Planned before the GPU is asked for anything: a misspelt glob fails at once, on any machine.
     let checkpoint = Checkpoint::open(&args.input)?;
-    let recipe = Recipe::from(&rule);
     let plan = Plan::new(&recipe, checkpoint.tensors())?;
     let output = args.output.as_deref();
     let report_file = args.report.as_ref().map(|path| ReportFile::create(path, &args.input, output)).transpose()?;
@@ -63,7 +55,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
             (Some(report), shown)
         }
         _ => {
-            let shown = preview(&plan, checkpoint.tensors(), rule.scope);
+            let shown = preview(&plan, checkpoint.tensors(), &recipe);
             (wants_report.then(|| plan.dry_report(&recipe, checkpoint.tensors())), shown)
         }
     };
@@ -80,21 +72,11 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
 }
 
 /// What a dry run shows: each tensor, how much of it goes, and why.
-fn preview(plan: &Plan, infos: &[TensorInfo], scope: Scope) -> String {
+fn preview(plan: &Plan, infos: &[TensorInfo], recipe: &Recipe) -> String {
     let mut grid = Grid::new(&["tensor", "dtype", "shape", "weights", "pruned", "why"], &[3, 4]);
     for (planned, info) in plan.tensors.iter().zip(infos) {
-        let (rows, cols) = (planned.shape.rows, planned.shape.cols);
         let weights = planned.shape.weights();
-        let goes = match (planned.target, scope) {
-            (None, _) => "copied".into(),
-            (Some(Target::Threshold(t)), _) => format!("up to {}", magnitude(t)),
-            (Some(_), Scope::Global) => "by the global cut".into(),
-            (Some(Target::Sparsity(s)), Scope::Tensor) => count(quota(s, weights)),
-            (Some(Target::Sparsity(s)), Scope::Row) => count(rows * quota(s, cols)),
-            (Some(Target::Keep(n)), Scope::Tensor) => count(weights - n),
-            (Some(Target::Keep(n)), Scope::Row) => count(weights - n * rows),
-            (Some(_), Scope::Group(_)) => "in each group".into(),
-        };
+        let goes = goes(planned, planned.rule.map(|r| &recipe.rules[r]));
         let (dtype, shape) = (info.dtype.to_string(), shape(&info.shape));
         grid.row([info.name.clone(), dtype, shape, count(weights), goes, planned.reason.clone()]);
     }

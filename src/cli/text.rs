@@ -46,6 +46,7 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
         Some(Error::Limit { .. }) => "`lopper devices` tells which adapters will do; choose one with --adapter",
         Some(Error::Memory { .. }) => "raise the budget with --memory",
         Some(Error::Rule(_)) => "`lopper prune INPUT --sparsity 0.5 --dry-run` lists the tensors",
+        Some(Error::Recipe { .. }) => "`lopper recipe --help` shows a recipe, `lopper prune --help` what its keys mean",
         _ => return ExitCode::FAILURE,
     };
     tell(&format!("hint: {hint}"));

@@ -1,4 +1,7 @@
-//! Values of options: sizes, shares, magnitudes. Uses std alone, so that it can be fuzzed by itself.
+//! Values of options: sizes, shares, magnitudes, units. Uses std and the library alone, so that it can be fuzzed by
+//! itself.
+
+use lopper::pruner::{UnitWord, words};
 
 /// A number from 0 to 1.
 pub fn share(text: &str) -> Result<f64, String> {
@@ -21,6 +24,11 @@ pub fn sparsity_for(text: &str) -> Result<(String, f64), String> {
     // The last `=`: a glob may hold one, a number does not.
     let (glob, sparsity) = text.rsplit_once('=').ok_or("give GLOB=S, such as '*.mlp.*=0.7'")?;
     Ok((glob.into(), share(sparsity)?))
+}
+
+/// `weight`, `nm`, `row`, `column`, or a block such as `4x4`.
+pub fn unit(text: &str) -> Result<UnitWord, String> {
+    words::unit(text)
 }
 
 /// `512MiB`, `2GB`, `1.5 GiB` or a plain number of bytes.
@@ -63,6 +71,15 @@ mod tests {
             assert!(share(bad).is_err(), "{bad}");
         }
         assert!(magnitude("nan").is_err() && magnitude("-1").is_err());
+    }
+
+    #[test]
+    fn units_are_words_or_blocks() {
+        assert_eq!(unit("row"), Ok(UnitWord::Row));
+        assert_eq!(unit("4x16"), Ok(UnitWord::Block { rows: 4, cols: 16 }));
+        for bad in ["", "4", "x", "4x", "4x4x4", "+4x4", "4 x4", "4294967296x1", "0x4", "block", "Row"] {
+            assert!(unit(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -21,6 +21,14 @@ pub struct Selection {
     pub sparsity_for: Vec<(String, f64)>,
 }
 
+impl Selection {
+    /// All of its globs.
+    pub(super) fn globs(&self) -> impl Iterator<Item = &String> {
+        let own = self.sparsity_for.iter().map(|(glob, _)| glob);
+        self.include.iter().chain(&self.exclude).chain(own)
+    }
+}
+
 /// How the dimensions of tensors of two or more lie. It decides what a row is, and in which order ties go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
@@ -75,5 +83,17 @@ impl Rule {
             compat: Compat::default(),
             selection: Selection::default(),
         }
+    }
+
+    /// How often a tensor of so many bytes is read by a run with so much memory, as far as that is known beforehand: twice
+    /// where it takes more than three quarters of the memory, and in scope `global`, unless each weight by itself, row or
+    /// group can be decided about when it is first read.
+    pub fn passes(&self, bytes: u64, memory: u64) -> u64 {
+        let at_once = match (self.scope, self.unit, self.target) {
+            (_, Unit::Weight, Target::Threshold(_)) | (Scope::Group(_) | Scope::Row, Unit::Weight, _) => true,
+            (Scope::Global, ..) => false,
+            _ => bytes <= memory - memory / 4,
+        };
+        if at_once { 1 } else { 2 }
     }
 }

@@ -4,6 +4,8 @@ use safetensors::Dtype as FileDtype;
 use super::*;
 use crate::Scope;
 
+mod recipes;
+
 fn info(name: &str, dtype: FileDtype, shape: &[u64]) -> TensorInfo {
     let bytes = shape.iter().product::<u64>() * dtype.bitsize() as u64 / 8;
     TensorInfo { name: name.into(), dtype, shape: shape.to_vec(), shard: 0, range: 0..bytes }

@@ -31,6 +31,9 @@ const KEYS: [&str; 17] = [
     "compat",
 ];
 
+/// Rules at most, and globs at most: each is asked about every tensor, and a glob takes some kB.
+const MOST: usize = 4096;
+
 type Entry<'a, 'i> = (&'a Spanned<DeString<'i>>, &'a Spanned<DeValue<'i>>);
 
 /// Reads a recipe of any length.
@@ -41,7 +44,7 @@ pub fn recipe(text: &str) -> Result<Recipe> {
         let at = error.span().map(|span| span.start);
         problem(at.and_then(line), format!("it is no TOML: {}", error.message().escape_debug()))
     })?;
-    let mut rules = Vec::new();
+    let (mut rules, mut globs) = (Vec::new(), 0);
     for (key, value) in in_order(table.get_ref()) {
         if key.get_ref() != "rule" {
             let why =
@@ -53,11 +56,25 @@ pub fn recipe(text: &str) -> Result<Recipe> {
         };
         for item in array.iter() {
             let n = rules.len() + 1;
+            if n > MOST {
+                return Err(problem(
+                    line(item.span().start),
+                    format!("it has more than {MOST} rules, which is the most"),
+                ));
+            }
             let wrong = |at: usize, why: String| problem(line(at), format!("rule {n}: {why}"));
             let Some(table) = item.get_ref().as_table() else {
                 return Err(wrong(item.span().start, "it is no table: write `[[rule]]`".into()));
             };
-            rules.push(rule(table, item.span().start, &wrong)?);
+            let rule = rule(table, item.span().start, &wrong)?;
+            globs += rule.selection.globs().count();
+            if globs > MOST {
+                return Err(wrong(
+                    item.span().start,
+                    format!("with it there are more than {MOST} globs, which is the most"),
+                ));
+            }
+            rules.push(rule);
         }
     }
     match rules.is_empty() {

@@ -119,6 +119,9 @@ fn what_is_not_known_is_named_with_its_line_and_a_suggestion() {
     refused("[[rule]]\nsparsity = 0.5\nsparsity = 0.6", Some(3), &["no TOML", "duplicate"]);
     refused("[[rule]]\nsparsity = ", Some(2), &["no TOML"]);
     refused(&"#".repeat((1 << 20) + 1), None, &["1048576"]);
+    refused(&"[[rule]]\nkeep = 0\n".repeat(4097), Some(8193), &["more than 4096 rules"]);
+    let globs = format!("[[rule]]\nkeep = 0\ninclude = [{}]", "'*a',".repeat(4097));
+    refused(&globs, Some(1), &["rule 1", "more than 4096 globs"]);
     let deep = format!("a = {}", "[".repeat(100_000));
     refused(&deep, Some(1), &["no TOML"]);
 }

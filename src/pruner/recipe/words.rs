@@ -49,7 +49,8 @@ pub fn unit(text: &str) -> Result<UnitWord, String> {
         (Some((rows, cols)), _) if rows > 0 && cols > 0 => Ok(UnitWord::Block { rows, cols }),
         (Some(_), _) => Err(format!("a block of {} has no weights: give at least 1x1", quoted(text))),
         (None, "block") => Err("a block needs its rows and columns: give `4x4`, or what they are".into()),
-        (None, _) => one_of("unit", text, &UNITS).map_err(|why| why + ", or a block such as `4x4`"),
+        (None, _) => one_of("unit", text, &UNITS)
+            .map_err(|why| if why.ends_with('?') { why } else { why + ", or a block such as `4x4`" }),
     }
 }
 

@@ -1,10 +1,15 @@
 //! What a rule may not say: numbers that are none of their kind, and contradictions.
 
 use super::super::{Compat, Rule, Score};
+use crate::checkpoint::quoted;
 use crate::{Error, Result, Scope, Target, Unit};
 
 /// The largest group of an N:M pattern.
 const LARGEST_GROUP: u32 = 32;
+
+/// Bytes and braces of a glob, at most: the crate that compiles globs panics where one is too large or nested too deep.
+const LONGEST_GLOB: usize = 1000;
+const MOST_BRACES: usize = 64;
 
 impl Rule {
     /// Checks numbers and contradictions.
@@ -19,11 +24,13 @@ impl Rule {
     /// - a threshold for random scores;
     /// - peers' counts for what they do not count: a target that is no sparsity, groups, or another scope than theirs;
     /// - sparsities for single tensors where they can mean nothing: scope `global`, or a target that is no sparsity;
+    /// - a glob of more than 1,000 bytes or 64 opening braces;
     /// - a path that is not Unicode, which no recipe can hold.
     pub fn check(&self) -> Result<()> {
         self.check_target()
             .and_then(|()| self.check_scope())
             .and_then(|()| self.check_compat())
+            .and_then(|()| self.check_globs())
             .and_then(|()| self.check_sparsity_for())
             .and_then(|()| self.check_score())
             .map_err(Error::Rule)
@@ -93,12 +100,25 @@ impl Rule {
         }
     }
 
+    fn check_globs(&self) -> Result<(), String> {
+        for glob in self.selection.globs() {
+            let (bytes, braces) = (glob.len(), glob.matches('{').count());
+            if bytes > LONGEST_GLOB {
+                return Err(format!("the glob {} has {bytes} bytes: at most {LONGEST_GLOB} will do", quoted(glob)));
+            }
+            if braces > MOST_BRACES {
+                return Err(format!("the glob {} has {braces} braces: at most {MOST_BRACES} will do", quoted(glob)));
+            }
+        }
+        Ok(())
+    }
+
     fn check_sparsity_for(&self) -> Result<(), String> {
         if self.selection.sparsity_for.is_empty() {
             return Ok(());
         }
         for (glob, s) in &self.selection.sparsity_for {
-            share(&format!("sparsity for `{glob}`:"), *s)?;
+            share(&format!("sparsity for {}:", quoted(glob)), *s)?;
         }
         match (self.scope, self.target) {
             (Scope::Global, _) => {
@@ -188,6 +208,23 @@ mod tests {
         refused(&Rule { scope: Scope::Global, ..rule.clone() }, &["global"]);
         refused(&Rule { target: Target::Keep(3), ..rule.clone() }, &["needs a sparsity"]);
         refused(&Rule { scope: Scope::Group(4), target: Target::Keep(3), ..rule }, &["needs a sparsity"]);
+    }
+
+    #[test]
+    fn globs_that_would_be_too_large_are_refused() {
+        let nested = |n: usize| format!("{}a,b{}", "{".repeat(n), ",c}".repeat(n));
+        let of = |glob: String| {
+            let mut rule = half();
+            rule.selection.include = vec!["*".into(), glob];
+            rule
+        };
+        for fits in ["[a-z]".repeat(200), "[!é]".repeat(200), "*a".repeat(500), "{*a,*b}".repeat(64), nested(64)] {
+            let info = crate::checkpoint::TensorInfo::new(&fits, safetensors::Dtype::F32, [2, 2]).unwrap();
+            // It is compiled, and matches nothing or itself: that it does not panic is what is tested.
+            let _ = crate::pruner::Plan::new(&of(fits).into(), &[info]);
+        }
+        refused(&of("a".repeat(1001)), &["1001 bytes", "at most 1000"]);
+        refused(&of(nested(65)), &["65 braces", "at most 64"]);
     }
 
     #[test]
