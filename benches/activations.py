@@ -7,7 +7,9 @@
 
 MODEL_FOLDER is a language model as transformers stores it, with its tokenizer.json; TEXT a file of calibration text. OUT
 holds an F32 vector for each `nn.Linear` whose weight is in the folder's checkpoint, under the weight's name: a norm per
-input, sqrt of the mean over samples of the sum of squares over their tokens, summed up in float32 as Wanda does it.
+input, sqrt of the mean over samples of the sum of squares over their tokens, summed up in float32 as Wanda does it. It
+must lie outside of the folder, where it would be taken for a shard.
+
 What a model of your own needs is one of these functions, copied or imported:
 
     save_file(norms_of_torch(model, batches), "activations.safetensors")          # nn.Linear, by weight name
@@ -102,6 +104,7 @@ def run_keras(model, batches, see):
     """Calls `see(kernel's path, input, output)` for each Dense layer and batch, as arrays."""
     import keras
 
+    # Layers of models within models, too; `model.layers` has only the outermost.
     dense = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dense)]
     array = keras.ops.convert_to_numpy
     for layer in dense:
@@ -186,6 +189,8 @@ def main():
         return check()
     if args.output is None:
         parser.error("MODEL_FOLDER, TEXT and OUT are needed")
+    if args.output.resolve().parent == args.model.resolve():
+        parser.error("OUT must not be in MODEL_FOLDER, where it would be taken for a shard of the model")
     if args.threads:
         torch.set_num_threads(args.threads)
 
