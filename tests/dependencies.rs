@@ -14,8 +14,8 @@ fn tree(arguments: &[&str]) -> Vec<String> {
     text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
-const CLI_CRATES: [&str; 8] =
-    ["anyhow", "clap", "clap_builder", "comfy-table", "ctrlc", "indicatif", "pollster", "console"];
+const CLI_CRATES: [&str; 9] =
+    ["anyhow", "clap", "clap_builder", "comfy-table", "ctrlc", "indicatif", "pollster", "console", "signal-hook"];
 
 #[test]
 fn the_library_pulls_in_no_crate_of_the_command_line() {

@@ -148,7 +148,7 @@ fn host_structs_lie_as_shaders_declare_them() {
     // View in seven shaders, Window in four, Cut in four, Sample, Quota, Rows, Ask.
     assert!(seen >= 19, "only {seen} structs were compared");
     let names: Vec<_> = layouts().into_iter().map(|l| l.0).collect();
-    assert_eq!(names, ["View", "Sample", "Window", "Quota", "Cut", "Rows", "Ask"]);
+    assert_eq!(names, ["View", "Scale", "Random", "Pool", "Sample", "Window", "Quota", "Cut", "Rows", "Ask"]);
 }
 
 #[test]
@@ -162,7 +162,9 @@ fn one_name_for_shader_module_twin_and_test() {
         );
         // What `mask` leaves open, `settle` closes: one twin for both.
         assert!(name == "settle" || exists(format!("{root}/src/reference/{name}.rs")), "{name} has no twin");
-        let tests = std::fs::read_to_string(format!("{root}/tests/kernels.rs")).unwrap();
+        let tests = ["kernels.rs", "kernels/units.rs"]
+            .map(|file| std::fs::read_to_string(format!("{root}/tests/{file}")).unwrap())
+            .concat();
         let bench = std::fs::read_to_string(format!("{root}/benches/kernels.rs")).unwrap();
         assert!(tests.contains(name) && bench.contains(name), "{name} has no test or no bench");
     }

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{abort, exit};
+use std::process::abort;
+#[cfg(not(unix))]
+use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -76,8 +78,17 @@ impl Stop {
         if let Some(kept) = abandoned.and_then(|abandoned| abandoned.kept).filter(|_| !placed) {
             text::tell(&text::resumable(&kept));
         }
-        exit(1)
+        leave()
     }
+}
+
+/// Ends the process with code 1, without what it would do at its end: drivers tidy up there, and crash where their threads
+/// still run.
+fn leave() -> ! {
+    #[cfg(unix)]
+    signal_hook::low_level::exit(1);
+    #[cfg(not(unix))]
+    exit(1)
 }
 
 /// Does something later, on a thread of its own. Where there can be none, it is not done.

@@ -190,8 +190,10 @@ impl<'a> Pass<'a> {
                 let (slot, chunk) = match driver.filled() {
                     Ok(filled) => filled,
                     Err(stopped) => {
-                        // What is counted by now is not lost, if the GPU still does what it is told.
-                        if resumable && self.collect(number, Some(dtype)).is_ok() {
+                        // What is counted by now is not lost, if the GPU still does what it is told. Before a span's first
+                        // chunk the counters are still those of the span before, which are taken already.
+                        let in_work = (part > 0).then_some(dtype);
+                        if resumable && self.collect(number, in_work).is_ok() {
                             driver.ledger.counted(|| self.counted(at))?;
                         }
                         return Err(stopped);
