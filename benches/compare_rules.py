@@ -10,7 +10,8 @@ MODEL is a .safetensors file, or a folder with one or several. For every model a
 its report says which tensors were pruned, and all outputs are read with nothing but numpy:
 
 - weights: a stable argsort of the scores of those that compete. The output must be equal to the bit: +0.0 where pruned,
-  the input's bits elsewhere, and the input's bytes in tensors that were not selected.
+  the input's bits elsewhere, and the input's bytes in tensors that were not selected. Tensors too small for a block
+  are excluded.
 - rows, columns and blocks: norms in float64. Units whose norm is within 1e-5 of the cut may be taken for each other,
   since sums depend on their order; how many are pruned must be equal.
 - random: how many are pruned per tensor; the same output for the same seed, another for another.
@@ -330,14 +331,21 @@ def load(model, folder=None):
     return [part for shard in shards_of(model)[0] for part in tensors(folder / shard.name if folder else shard)[1]]
 
 
-def compare(args, model, inputs, name, rule, files, scratch):
+def too_small(rule, chosen):
+    """Tensors that a block is too large for, which lopper refuses."""
+    shapes = {name: logical(rule, weights).shape for name, weights in chosen} if rule.block else {}
+    return [name for name, shape in shapes.items() if shape[0] < rule.block[0] or shape[1] < rule.block[1]]
+
+
+def compare(args, model, inputs, rule, files, chosen, scratch):
     tally = Tally()
+    excluded = [word for name in too_small(rule, chosen) for word in ("--exclude", name)]
 
     def output(what, seed):
         folder = scratch / what
         folder.mkdir()
         failed = run(args, model, folder / model.name if model.is_file() else folder / "out", folder / "report.json",
-                     options(rule, files, seed))
+                     options(rule, files, seed) + excluded)
         if failed:
             tally.wrong.append(failed)
             return None, None
@@ -378,7 +386,7 @@ def check_model(args, model, scratch):
         if not any(fnmatch.fnmatch(name, glob) for glob in args.rules):
             continue
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            tally = compare(args, model, inputs, name, rule, files, Path(folder))
+            tally = compare(args, model, inputs, rule, files, chosen, Path(folder))
         print(f"{model.stem[:20]:20} {name:30} {tally.tensors:7,} {tally.weights:13,} {tally.differ:11,}"
               f" {tally.near:5,}", flush=True)
         for line in tally.wrong[:5]:
