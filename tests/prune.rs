@@ -6,13 +6,13 @@ mod common;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use common::{Fill, weights};
+use common::{Fill, file_dtype, gpus, weights};
 use lopper::Dtype;
 use lopper::gpu::Gpu;
 use lopper::pruner::{Action, Options, Pruner, Report, Rule, Scope, Selection, Target, quota, verify};
 use proptest::prelude::*;
+use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize_to_file};
-use safetensors::{Dtype as FileDtype, SafeTensors};
 
 /// The least memory that works, and one in which a few chunks make a matrix.
 const TINY: u64 = 128 << 10;
@@ -28,16 +28,6 @@ struct Tensor {
 fn tensor(name: &str, dtype: Dtype, shape: &[usize], fill: Fill, seed: u64) -> Tensor {
     let cols = shape[1..].iter().product();
     Tensor { name: name.into(), dtype, shape: shape.into(), bytes: weights(dtype, shape[0], cols, fill, seed) }
-}
-
-fn file_dtype(dtype: Dtype) -> FileDtype {
-    match dtype {
-        Dtype::F32 => FileDtype::F32,
-        Dtype::F16 => FileDtype::F16,
-        Dtype::BF16 => FileDtype::BF16,
-        Dtype::F8E4M3 => FileDtype::F8_E4M3,
-        Dtype::F8E5M2 => FileDtype::F8_E5M2,
-    }
 }
 
 /// Writes the tensors with the official implementation, which puts them in an order of its own; returns that order.
@@ -88,13 +78,6 @@ fn expected(tensors: &[Tensor], order: &[usize], scope: Scope, target: Target) -
         }
     }
     out
-}
-
-/// Adapters as they are, and as if they could not map storage buffers.
-fn gpus() -> Vec<(&'static str, Gpu)> {
-    let asked = std::env::var("LOPPER_ADAPTER").ok();
-    let staged = pollster::block_on(Gpu::open_staged(asked.as_deref())).unwrap();
-    vec![("direct where it can", common::gpu().clone()), ("staged", staged)]
 }
 
 fn prune(gpu: &Gpu, input: &Path, output: &Path, rule: &Rule, memory: u64) -> lopper::Result<Report> {

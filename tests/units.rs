@@ -2,11 +2,15 @@
 //! blocks, groups; resident and streamed, direct and staged.
 
 mod common;
+#[path = "units/expected.rs"]
+mod expected;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Fill, weights};
+use common::{Fill, file_dtype, gpus};
+use expected::{Tensor, expected, tensor, zoo};
 use lopper::gpu::Gpu;
 use lopper::pruner::{
     Compat, Layout, Norm, Options, Pruner, Report, Rule, Scope, Score, Selection, Target, Unit, quota,
@@ -18,151 +22,6 @@ use safetensors::{Dtype as FileDtype, SafeTensors};
 /// The least memory that works, and enough for all.
 const MEMORIES: [u64; 2] = [520 << 10, 64 << 20];
 
-struct Tensor {
-    name: &'static str,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-fn tensor(name: &'static str, dtype: Dtype, shape: &[usize], fill: Fill, seed: u64) -> Tensor {
-    let cols = shape[1..].iter().product();
-    Tensor { name, dtype, shape: shape.into(), bytes: weights(dtype, shape[0], cols, fill, seed) }
-}
-
-fn zoo(fill: Fill) -> Vec<Tensor> {
-    vec![
-        tensor("a", Dtype::F32, &[37, 129], fill, 1),
-        tensor("b", Dtype::BF16, &[96, 640], fill, 2),
-        tensor("c", Dtype::F16, &[12, 6, 3, 3], fill, 3),
-        tensor("d", Dtype::F8E4M3, &[3, 2, 20, 9], fill, 4),
-        tensor("e", Dtype::F32, &[260, 500], fill, 5),
-    ]
-}
-
-impl Tensor {
-    fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    fn magnitude(&self, i: usize) -> f64 {
-        self.dtype.magnitude(self.dtype.key(&self.bytes, i))
-    }
-
-    /// Outputs, inputs, kernel places, and where each element lies.
-    fn axes(&self, layout: Layout) -> ([usize; 3], impl Fn(usize, usize, usize) -> usize + use<>) {
-        let (rank, s) = (self.shape.len(), &self.shape);
-        let (o, i) = if layout == Layout::OutIn { (s[0], s[1]) } else { (s[rank - 1], s[rank - 2]) };
-        let k = self.len() / o / i;
-        let at = move |a: usize, b: usize, c: usize| match layout {
-            Layout::OutIn => (a * i + b) * k + c,
-            Layout::InOut => (c * i + b) * o + a,
-        };
-        ([o, i, k], at)
-    }
-
-    /// The rows of the matrix that a rule sees: places in the tensor.
-    fn rows(&self, rule: &Rule) -> Vec<Vec<usize>> {
-        let ([o, i, k], at) = self.axes(rule.layout);
-        let all = |n: usize, m: usize, f: &dyn Fn(usize, usize) -> usize| {
-            (0..n).flat_map(|x| (0..m).map(move |y| (x, y))).map(|(x, y)| f(x, y)).collect::<Vec<_>>()
-        };
-        match (rule.unit, rule.scope) {
-            (Unit::Column, _) => (0..i).map(|b| all(o, k, &|a, c| at(a, b, c))).collect(),
-            (_, Scope::Group(_)) => (0..o * k).map(|r| (0..i).map(|b| at(r / k, b, r % k)).collect()).collect(),
-            _ => (0..o).map(|a| all(i, k, &|b, c| at(a, b, c))).collect(),
-        }
-    }
-
-    /// The units, in rows of them.
-    fn units(&self, rule: &Rule) -> Vec<Vec<Vec<usize>>> {
-        let rows = self.rows(rule);
-        match rule.unit {
-            Unit::Weight => rows.into_iter().map(|row| row.into_iter().map(|i| vec![i]).collect()).collect(),
-            Unit::Row | Unit::Column => rows.into_iter().map(|row| vec![row]).collect(),
-            Unit::Block { rows: r, cols: c } => {
-                let block = |rows: &[Vec<usize>], at: usize| {
-                    rows.iter().flat_map(|row| row[at..row.len().min(at + c as usize)].to_vec()).collect::<Vec<_>>()
-                };
-                let across =
-                    |rows: &[Vec<usize>]| (0..rows[0].len()).step_by(c as usize).map(|at| block(rows, at)).collect();
-                rows.chunks(r as usize).map(across).collect()
-            }
-        }
-    }
-}
-
-fn norm(norm: Norm, values: &[f64]) -> f64 {
-    match norm {
-        Norm::L1 => values.iter().sum(),
-        Norm::L2 => values.iter().map(|v| v * v).sum::<f64>().sqrt(),
-        Norm::Linf => values.iter().copied().fold(0.0, f64::max),
-        Norm::Mean => values.iter().sum::<f64>() / values.len() as f64,
-    }
-}
-
-/// What must come out, if weights score `score(tensor, place)`.
-fn expected(tensors: &[Tensor], order: &[usize], rule: &Rule, score: &dyn Fn(usize, usize) -> f64) -> Vec<Vec<u8>> {
-    let mut out: Vec<Vec<u8>> = tensors.iter().map(|t| t.bytes.clone()).collect();
-    let mut pools: Vec<Vec<(f64, usize, Vec<usize>)>> = vec![Vec::new()];
-    for &t in order {
-        for row in tensors[t].units(rule) {
-            let scored = row.into_iter().map(|unit| {
-                let values: Vec<f64> = unit.iter().map(|&i| score(t, i)).collect();
-                (if unit.len() == 1 { values[0] } else { norm(rule.norm, &values) }, t, unit)
-            });
-            pools.last_mut().unwrap().extend(scored);
-            if rule.scope == Scope::Row {
-                pools.push(Vec::new());
-            } else if let Scope::Group(of) = rule.scope {
-                let row = pools.pop().unwrap();
-                pools.extend(row.chunks_exact(of as usize).map(<[_]>::to_vec));
-                pools.push(Vec::new());
-            }
-        }
-        if rule.scope == Scope::Tensor {
-            pools.push(Vec::new());
-        }
-    }
-    for mut pool in pools.into_iter().filter(|pool| !pool.is_empty()) {
-        pool.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let n = pool.len();
-        let go = match (rule.target, rule.compat) {
-            (Target::Keep(keep), _) => n - keep as usize,
-            (Target::Threshold(t), _) => pool.iter().filter(|unit| unit.0 <= t).count(),
-            (Target::Sparsity(s), Compat::Lopper | Compat::Torch) => quota(s, n as u64) as usize,
-            (Target::Sparsity(s), Compat::Wanda) => (s * n as f64) as usize,
-            (Target::Sparsity(s), Compat::WandaMagnitude) => {
-                let cut = pool[((s * n as f64) as usize).min(n - 1)].0;
-                pool.iter().filter(|unit| unit.0 <= cut).count()
-            }
-            (Target::Sparsity(s), Compat::LlmCompressor) => match (s * n as f64) as usize {
-                0 => 0,
-                k => pool.iter().filter(|unit| unit.0 <= pool[k - 1].0).count(),
-            },
-            (Target::Sparsity(s), Compat::Tfmot) => {
-                let stay = ((n as f32 * (1.0 - s as f32)).round_ties_even() as usize).max(1);
-                pool.iter().filter(|unit| unit.0 < pool[n - stay].0).count()
-            }
-        };
-        for (_, t, unit) in &pool[..go] {
-            let size = tensors[*t].dtype.size();
-            unit.iter().for_each(|i| out[*t][i * size..(i + 1) * size].fill(0));
-        }
-    }
-    out
-}
-
-fn file_dtype(dtype: Dtype) -> FileDtype {
-    match dtype {
-        Dtype::F32 => FileDtype::F32,
-        Dtype::F16 => FileDtype::F16,
-        Dtype::BF16 => FileDtype::BF16,
-        Dtype::F8E4M3 => FileDtype::F8_E4M3,
-        Dtype::F8E5M2 => FileDtype::F8_E5M2,
-    }
-}
-
 fn view<'a>(dtype: FileDtype, shape: &[usize], bytes: &'a [u8]) -> TensorView<'a> {
     TensorView::new(dtype, shape.to_vec(), bytes).unwrap()
 }
@@ -171,6 +30,7 @@ fn view<'a>(dtype: FileDtype, shape: &[usize], bytes: &'a [u8]) -> TensorView<'a
 struct Setup {
     folder: tempfile::TempDir,
     order: Vec<usize>,
+    checks: AtomicUsize,
 }
 
 impl Setup {
@@ -181,7 +41,11 @@ impl Setup {
         serialize_to_file(views, None, &input).unwrap();
         let checkpoint = lopper::checkpoint::Checkpoint::open(&input).unwrap();
         let number = |name: &str| tensors.iter().position(|t| t.name == name).unwrap();
-        Self { folder, order: checkpoint.tensors().iter().map(|t| number(&t.name)).collect() }
+        Self {
+            folder,
+            order: checkpoint.tensors().iter().map(|t| number(&t.name)).collect(),
+            checks: AtomicUsize::new(0),
+        }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -205,28 +69,29 @@ impl Setup {
     /// Prunes in every way there is, and holds every result against the same expectation.
     fn check(&self, tensors: &[Tensor], rule: &Rule, score: &dyn Fn(usize, usize) -> f64) {
         let want = expected(tensors, &self.order, rule, score);
-        for (how, gpu) in gpus() {
-            for memory in MEMORIES {
-                let about = format!("{rule:?} {how} {memory}");
-                let report = self.prune(&gpu, rule, memory).unwrap_or_else(|e| panic!("{about}: {e}"));
-                let got = contents(&self.file("out.safetensors"), tensors);
-                for ((tensor, want), got) in tensors.iter().zip(&want).zip(got) {
-                    let zeros =
-                        |bytes: &[u8]| (0..tensor.len()).filter(|&i| tensor.dtype.key(bytes, i) == 0).count() as u64;
-                    let differ = (0..tensor.len() * tensor.dtype.size()).filter(|&i| got[i] != want[i]).count();
-                    assert_eq!(
-                        differ,
-                        0,
-                        "{} of {} bytes differ ({}, {} zeros): {about}",
-                        differ,
-                        tensor.name,
-                        zeros(&got),
-                        zeros(want)
-                    );
-                    let reported = report.tensors.iter().find(|r| r.name == tensor.name).unwrap();
-                    assert_eq!(reported.zeros_before, Some(zeros(&tensor.bytes)), "{about}: zeros before");
-                    assert_eq!(reported.zeros, Some(zeros(want)), "{about}: zeros after");
-                }
+        // Little memory with one kind of slots and much with the other, in turns.
+        let turn = self.checks.fetch_add(1, Ordering::Relaxed);
+        for (i, (how, gpu)) in gpus().into_iter().enumerate() {
+            let memory = MEMORIES[(i + turn) % 2];
+            let about = format!("{rule:?} {how} {memory}");
+            let report = self.prune(&gpu, rule, memory).unwrap_or_else(|e| panic!("{about}: {e}"));
+            let got = contents(&self.file("out.safetensors"), tensors);
+            for ((tensor, want), got) in tensors.iter().zip(&want).zip(got) {
+                let zeros =
+                    |bytes: &[u8]| (0..tensor.len()).filter(|&i| tensor.dtype.key(bytes, i) == 0).count() as u64;
+                let differ = (0..tensor.len() * tensor.dtype.size()).filter(|&i| got[i] != want[i]).count();
+                assert_eq!(
+                    differ,
+                    0,
+                    "{} bytes of {} differ ({}, {} zeros): {about}",
+                    differ,
+                    tensor.name,
+                    zeros(&got),
+                    zeros(want)
+                );
+                let reported = report.tensors.iter().find(|r| r.name == tensor.name).unwrap();
+                assert_eq!(reported.zeros_before, Some(zeros(&tensor.bytes)), "{about}: zeros before");
+                assert_eq!(reported.zeros, Some(zeros(want)), "{about}: zeros after");
             }
         }
     }
@@ -236,13 +101,6 @@ fn contents(path: &Path, tensors: &[Tensor]) -> Vec<Vec<u8>> {
     let bytes = std::fs::read(path).unwrap();
     let read = SafeTensors::deserialize(&bytes).unwrap();
     tensors.iter().map(|t| read.tensor(t.name).unwrap().data().to_vec()).collect()
-}
-
-/// Adapters as they are, and as if they could not map storage buffers.
-fn gpus() -> Vec<(&'static str, Gpu)> {
-    let asked = std::env::var("LOPPER_ADAPTER").ok();
-    let staged = pollster::block_on(Gpu::open_staged(asked.as_deref())).unwrap();
-    vec![("direct where it can", common::gpu().clone()), ("staged", staged)]
 }
 
 fn rule(target: Target) -> Rule {

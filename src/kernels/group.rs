@@ -17,8 +17,8 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     ],
 };
 
-/// The longest group.
-const LONGEST: u32 = 32;
+/// Weights in a group, at most.
+pub(crate) const LARGEST_GROUP: u32 = 32;
 
 /// Of so many consecutive weights of a row, so many stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl Kernels {
         mask::check_outputs(view, mask, None)?;
         nonzero.check("counters", NONZERO_BYTES)?;
         let GroupRule { keep, of } = rule;
-        if !(1..=LONGEST).contains(&of) || keep > of {
-            let problem = format!("{keep} of {of}: at most all of 1 to {LONGEST} stay");
+        if !(1..=LARGEST_GROUP).contains(&of) || keep > of {
+            let problem = format!("{keep} of {of}: at most all of 1 to {LARGEST_GROUP} stay");
             return Err(Error::View { what: "group rule", problem });
         }
         let mut variant = view.variant();

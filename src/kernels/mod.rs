@@ -68,6 +68,7 @@ mod view;
 
 pub use bracket::{SamplePlan, WINDOW_BYTES};
 pub use group::GroupRule;
+pub(crate) use group::LARGEST_GROUP;
 pub(crate) use histogram::counted_bytes;
 pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
 pub use mask::{mask_bytes, tiles_bytes};

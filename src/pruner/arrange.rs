@@ -12,6 +12,28 @@
 use super::Layout;
 use crate::{Result, Shape};
 
+/// The dimensions of a tensor, as a rule sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Axes {
+    pub outputs: u64,
+    pub inputs: u64,
+    pub kernel: u64,
+}
+
+impl Axes {
+    /// A tensor of one dimension is one output. Saturates only where a dimension of 0 makes the number of weights 0
+    /// anyway.
+    pub fn new(shape: &[u64], layout: Layout) -> Self {
+        let (outputs, inputs, kernel) = match (shape, layout) {
+            ([], _) => (1, 1, &[][..]),
+            ([inputs], _) => (1, *inputs, &[][..]),
+            ([outputs, inputs, kernel @ ..], Layout::OutIn) => (*outputs, *inputs, kernel),
+            ([kernel @ .., inputs, outputs], Layout::InOut) => (*outputs, *inputs, kernel),
+        };
+        Self { outputs, inputs, kernel: kernel.iter().fold(1, |product: u64, dim| product.saturating_mul(*dim)) }
+    }
+}
+
 /// A dimension: how many there are, and how many elements lie from one to the next in the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Dim {
@@ -45,14 +67,10 @@ pub(super) struct Arrangement {
 impl Arrangement {
     /// For a tensor of this shape, none of whose dimensions is 0, with elements of `size` bytes.
     pub fn new(shape: &[u64], layout: Layout, rows: Rows, size: u64) -> Self {
-        let product = |dims: &[u64]| dims.iter().product::<u64>();
-        let [outputs, inputs, kernel] = match (shape, layout) {
-            ([], _) => [(1, 1), (1, 1), (1, 1)],
-            ([inputs], _) => [(1, *inputs), (*inputs, 1), (1, 1)],
-            ([o, i, k @ ..], Layout::OutIn) => [(*o, i * product(k)), (*i, product(k)), (product(k), 1)],
-            ([k @ .., i, o], Layout::InOut) => [(*o, 1), (*i, *o), (product(k), i * o)],
-        }
-        .map(|(len, stride)| Dim { len, stride });
+        let Axes { outputs: o, inputs: i, kernel: k } = Axes::new(shape, layout);
+        let strides = if layout == Layout::OutIn { [i * k, k, 1] } else { [1, o, i * o] };
+        let dim = |(len, stride)| Dim { len, stride };
+        let [outputs, inputs, kernel] = [(o, strides[0]), (i, strides[1]), (k, strides[2])].map(dim);
         let (dims, shape) = match rows {
             Rows::Outputs => ([outputs, inputs, kernel], Shape::new(outputs.len, inputs.len * kernel.len)),
             Rows::OutputsOfKernel => ([outputs, kernel, inputs], Shape::new(outputs.len * kernel.len, inputs.len)),
@@ -89,76 +107,84 @@ impl Arrangement {
         self.dims[1].len * self.dims[2].len * self.size
     }
 
-    /// Calls `run(place in the tensor, bytes of it)` for stretches of the tensor that hold the slabs from `first` on, as
-    /// many as fit `slabs`, and moves each between its stretch and the slabs: `back` says in which direction.
-    pub fn slabs(
+    /// Fills `slabs` with those from number `first` on; `load(place in the tensor, bytes of it)` reads stretches.
+    pub fn gather(
         &self,
         first: u64,
         slabs: &mut [u8],
-        back: bool,
-        mut run: impl FnMut(u64, &mut [u8]) -> Result<()>,
+        mut load: impl FnMut(u64, &mut [u8]) -> Result<()>,
     ) -> Result<()> {
-        let slowest = Dim { len: slabs.len() as u64 / self.slab_bytes(), ..self.dims[0] };
-        let start = first * slowest.stride;
-        // In the order of the tensor, from the outermost on: what lies within the slowest dimension comes in one piece.
-        let [_, b, c] = self.dims;
-        let place = [b.len * c.len, c.len, 1];
-        let mut order = [(slowest, place[0]), (b, place[1]), (c, place[2])];
-        order.sort_by_key(|(dim, _)| std::cmp::Reverse((dim.stride, dim.len)));
-        let inner = order.iter().position(|(dim, _)| *dim == slowest).unwrap_or(0);
-        let (outer, whole) = order.split_at(inner);
-        let count = whole.iter().map(|(dim, _)| dim.len).product::<u64>();
-        let mut stretch = vec![0; (count * self.size) as usize];
-        each(outer, &mut |stored, logical| {
-            let byte = (start + stored) * self.size;
-            if back {
-                self.shuffle(whole, logical, slabs, &mut stretch, true);
+        let stretches = self.stretches(first, slabs.len());
+        let mut stretch = vec![0; stretches.bytes];
+        for (place, logical) in places(&stretches.outer) {
+            load((stretches.start + place) * self.size, &mut stretch)?;
+            for (i, (_, within)) in places(&stretches.whole).enumerate() {
+                slabs[self.element(logical + within)].copy_from_slice(&stretch[self.element(i as u64)]);
             }
-            run(byte, &mut stretch)?;
-            if !back {
-                self.shuffle(whole, logical, slabs, &mut stretch, false);
-            }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
-    /// Moves the elements of a stretch to their places in the slabs, or `back`.
-    fn shuffle(&self, whole: &[(Dim, u64)], logical: u64, slabs: &mut [u8], stretch: &mut [u8], back: bool) {
-        let at = |i: u64| (i * self.size) as usize..((i + 1) * self.size) as usize;
-        let mut i = 0;
-        let move_one = &mut |_, place| {
-            let (from, to) = (at(i), at(logical + place));
-            match back {
-                true => stretch[from].copy_from_slice(&slabs[to]),
-                false => slabs[to].copy_from_slice(&stretch[from]),
+    /// The way back: `store(place in the tensor, bytes of it)` writes stretches.
+    pub fn scatter(&self, first: u64, slabs: &[u8], mut store: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        let stretches = self.stretches(first, slabs.len());
+        let mut stretch = vec![0; stretches.bytes];
+        for (place, logical) in places(&stretches.outer) {
+            for (i, (_, within)) in places(&stretches.whole).enumerate() {
+                stretch[self.element(i as u64)].copy_from_slice(&slabs[self.element(logical + within)]);
             }
-            i += 1;
-            Ok(())
-        };
-        each(whole, move_one).expect("moving does not fail");
+            store((stretches.start + place) * self.size, &stretch)?;
+        }
+        Ok(())
+    }
+
+    fn element(&self, number: u64) -> std::ops::Range<usize> {
+        (number * self.size) as usize..((number + 1) * self.size) as usize
+    }
+
+    /// Where so many bytes of slabs lie in the tensor.
+    fn stretches(&self, first: u64, bytes: usize) -> Stretches {
+        let [slowest, b, c] = self.dims;
+        let slowest = Dim { len: bytes as u64 / self.slab_bytes(), ..slowest };
+        let mut order = vec![(slowest, b.len * c.len), (b, c.len), (c, 1)];
+        order.sort_by_key(|(dim, _)| std::cmp::Reverse((dim.stride, dim.len)));
+        // What lies within the slowest dimension comes in one piece.
+        let whole = order.split_off(order.iter().position(|(dim, _)| *dim == slowest).unwrap_or(0));
+        let elements = whole.iter().map(|(dim, _)| dim.len).product::<u64>();
+        Stretches { start: first * slowest.stride, outer: order, whole, bytes: (elements * self.size) as usize }
     }
 }
 
-/// Calls `with(offset in the tensor, place in the slabs)` for all combinations of the dimensions, the last one fastest.
-fn each(dims: &[(Dim, u64)], with: &mut impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
+/// Stretches of a tensor: one from each place of `outer`, with the elements at the places of `whole`. Dimensions are in the
+/// order of the tensor, each with the elements from one to the next in the slabs.
+struct Stretches {
+    /// Elements before the first.
+    start: u64,
+    outer: Vec<(Dim, u64)>,
+    whole: Vec<(Dim, u64)>,
+    /// Bytes of each.
+    bytes: usize,
+}
+
+/// `(place in the tensor, place in the slabs)` of all combinations of dimensions, the last one fastest.
+fn places(dims: &[(Dim, u64)]) -> impl Iterator<Item = (u64, u64)> {
     let all: u64 = dims.iter().map(|(dim, _)| dim.len).product();
-    let mut index = [0u64; 3];
-    let (mut stored, mut place) = (0, 0);
-    for _ in 0..all {
-        with(stored, place)?;
+    let (mut index, mut stored, mut logical) = ([0; 3], 0, 0);
+    (0..all).map(move |_| {
+        let here = (stored, logical);
         for (index, (dim, step)) in index.iter_mut().zip(dims).rev() {
             *index += 1;
             stored += dim.stride;
-            place += step;
+            logical += step;
             if *index < dim.len {
                 break;
             }
             stored -= dim.stride * dim.len;
-            place -= step * dim.len;
+            logical -= step * dim.len;
             *index = 0;
         }
-    }
-    Ok(())
+        here
+    })
 }
 
 #[cfg(test)]
@@ -219,13 +245,13 @@ mod tests {
                                 to.copy_from_slice(&tensor[at as usize..at as usize + to.len()]);
                                 Ok(())
                             };
-                            arrangement.slabs(first, &mut slabs, false, read).unwrap();
+                            arrangement.gather(first, &mut slabs, read).unwrap();
                             assert_eq!(slabs, want, "{shape:?} {layout:?} {rows:?} {per}");
-                            let write = |at: u64, from: &mut [u8]| {
+                            let write = |at: u64, from: &[u8]| {
                                 back[at as usize..at as usize + from.len()].copy_from_slice(from);
                                 Ok(())
                             };
-                            arrangement.slabs(first, &mut slabs, true, write).unwrap();
+                            arrangement.scatter(first, &slabs, write).unwrap();
                         }
                         assert_eq!(back, tensor);
                     }

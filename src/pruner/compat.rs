@@ -46,21 +46,29 @@ impl Compat {
         }
     }
 
+    /// What happens to ties at the cut.
+    pub(crate) fn ties(self) -> Ties {
+        match self {
+            Compat::Lopper | Compat::Torch | Compat::Wanda => Ties::Exact,
+            Compat::WandaMagnitude | Compat::LlmCompressor => Ties::Go,
+            Compat::Tfmot => Ties::Stay,
+        }
+    }
+
     /// The rank of the cut among `n` that compete, counted from 1 (0: none goes), and what happens to ties at it.
     pub(crate) fn cut(self, sparsity: f64, n: u64) -> (u64, Ties) {
         let floor = ((sparsity * n as f64) as u64).min(n);
-        let beyond = |k: u64| if k < n { k + 1 } else { n };
-        match self {
-            Compat::Lopper | Compat::Torch => (quota(sparsity, n), Ties::Exact),
-            Compat::Wanda => (floor, Ties::Exact),
-            Compat::WandaMagnitude => (beyond(floor), Ties::Go),
-            Compat::LlmCompressor => (floor, Ties::Go),
+        let beyond = |k: u64| (k + 1).min(n);
+        let rank = match self {
+            Compat::Lopper | Compat::Torch => quota(sparsity, n),
+            Compat::Wanda | Compat::LlmCompressor => floor,
+            Compat::WandaMagnitude => beyond(floor),
             Compat::Tfmot => {
                 // In `f32`, as it does, which differs from `f64` already for 45 weights at 0.3.
                 let stay = (n as f32 * (1.0 - sparsity as f32)).round_ties_even().max(1.0) as u64;
-                let stay = stay.min(n);
-                (beyond(n - stay), Ties::Stay)
+                beyond(n - stay.min(n))
             }
-        }
+        };
+        (rank, self.ties())
     }
 }

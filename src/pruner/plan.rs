@@ -21,8 +21,8 @@ mod tests;
 mod units;
 
 use self::selector::{Selector, Why};
-use self::units::Axes;
 pub use self::units::Units;
+use super::arrange::Axes;
 use super::{Action, Layout, Recipe, Report, Rule, RuleReport, Seconds, Target, TensorReport, Totals};
 use crate::checkpoint::TensorInfo;
 use crate::{Dtype, Error, Result, Shape};

@@ -3,7 +3,7 @@
 mod check;
 
 use super::{Compat, Score};
-use crate::{Norm, Scope, Target, Unit};
+use crate::{Norm, Scope, Target, Ties, Unit};
 
 /// Which tensors a rule selects.
 ///
@@ -86,13 +86,15 @@ impl Rule {
     }
 
     /// How often a tensor of so many bytes is read by a run with so much memory, as far as that is known beforehand: twice
-    /// where it takes more than three quarters of the memory, and in scope `global`, unless each weight by itself, row or
-    /// group can be decided about when it is first read.
+    /// where it takes more than three quarters of the memory, in scope `global` but for a threshold, and where all ties stay
+    /// or all go; once in any case where each row or group can be decided about when it is read.
     pub fn passes(&self, bytes: u64, memory: u64) -> u64 {
-        let at_once = match (self.scope, self.unit, self.target) {
-            (_, Unit::Weight, Target::Threshold(_)) | (Scope::Group(_) | Scope::Row, Unit::Weight, _) => true,
-            (Scope::Global, ..) => false,
-            _ => bytes <= memory - memory / 4,
+        let fits = bytes <= memory - memory / 4;
+        let at_once = match (self.scope, self.target) {
+            (_, Target::Threshold(_)) => fits,
+            (Scope::Group(_) | Scope::Row, _) => true,
+            (Scope::Global, _) => false,
+            (Scope::Tensor, _) => fits && self.compat.ties() == Ties::Exact,
         };
         if at_once { 1 } else { 2 }
     }

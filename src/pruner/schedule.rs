@@ -1,6 +1,6 @@
 //! From a plan to jobs and tasks for the scheduler.
 
-use super::arrange::{Arrangement, Rows};
+use super::arrange::{Arrangement, Axes, Rows};
 use super::scores::Scores;
 use super::{Plan, PlannedTensor, Rule, Scope, Score, Target, Unit};
 use crate::checkpoint::{self, TensorInfo};
@@ -80,7 +80,7 @@ impl Schedule {
         let rule = &rules[number];
         let dtype = planned.dtype.expect("what is pruned has a type");
         let (arrangement, mut job) = matrix(rule, dtype, &info.shape);
-        let inputs = inputs(rule, &arrangement);
+        let inputs = Axes::new(&info.shape, rule.layout).inputs;
         let found = scores[number].find(info, &job, inputs)?;
         job.scoring = match (&rule.score, found) {
             (_, Some((_, scoring))) => scoring,
@@ -93,45 +93,26 @@ impl Schedule {
     }
 }
 
-impl Rule {
-    fn arrangement(&self, shape: &[u64], size: u64) -> Arrangement {
-        let rows = match (self.unit, self.scope) {
-            (Unit::Column, _) => Rows::Inputs,
-            (_, Scope::Group(_)) => Rows::OutputsOfKernel,
-            _ => Rows::Outputs,
-        };
-        Arrangement::new(shape, self.layout, rows, size)
-    }
-
-    /// Rows and columns of a unit of a matrix.
-    fn unit(&self, matrix: Shape) -> Shape {
-        match self.unit {
-            Unit::Weight => Shape::new(1, 1),
-            Unit::Row | Unit::Column => Shape::new(1, matrix.cols),
-            Unit::Block { rows, cols } => Shape::new(rows.max(1).into(), cols.max(1).into()),
-        }
-    }
-}
-
 /// The matrix of a tensor, as a rule sees it.
 fn matrix(rule: &Rule, dtype: Dtype, shape: &[u64]) -> (Arrangement, Job) {
-    let arrangement = rule.arrangement(shape, dtype.size() as u64);
+    let rows = match (rule.unit, rule.scope) {
+        (Unit::Column, _) => Rows::Inputs,
+        (_, Scope::Group(_)) => Rows::OutputsOfKernel,
+        _ => Rows::Outputs,
+    };
+    let arrangement = Arrangement::new(shape, rule.layout, rows, dtype.size() as u64);
     let shape = arrangement.shape();
-    let unit = rule.unit(shape);
+    let unit = match rule.unit {
+        Unit::Weight => Shape::new(1, 1),
+        Unit::Row | Unit::Column => Shape::new(1, shape.cols),
+        Unit::Block { rows, cols } => Shape::new(rows.into(), cols.into()),
+    };
     let norm = if rule.unit == Unit::Weight { Norm::L1 } else { rule.norm };
     let slab = match arrangement.is_as_stored() {
         true => 0,
         false => arrangement.slab_bytes() / (shape.cols * dtype.size() as u64),
     };
     (arrangement, Job { unit, norm, slab, ..Job::new(dtype, shape) })
-}
-
-/// How many inputs a matrix has, each with columns of its own.
-fn inputs(rule: &Rule, arrangement: &Arrangement) -> u64 {
-    match rule.unit {
-        Unit::Column => arrangement.shape().rows,
-        _ => arrangement.shape().cols / arrangement.columns_per_input(),
-    }
 }
 
 fn task(rule: &Rule, target: Target, job: usize, matrix: &Job) -> Task {

@@ -46,7 +46,7 @@ impl Slabs {
                     let bytes = ((TOGETHER / slab).max(1) * slab).min(total - first * slab);
                     held.of = None;
                     held.bytes.resize(bytes as usize, 0);
-                    arrangement.slabs(first, &mut held.bytes, false, &mut load)?;
+                    arrangement.gather(first, &mut held.bytes, &mut load)?;
                     held.of = Some((number, first));
                     (offset - first * slab) as usize
                 }

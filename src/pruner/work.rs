@@ -150,8 +150,7 @@ impl Sink for Jobs<'_> {
             return self.ends.write(pruned.tensor, offset, bytes);
         }
         let first = offset / pruned.arrangement.slab_bytes();
-        let write = |at, stretch: &mut [u8]| self.ends.write(pruned.tensor, at, stretch);
-        pruned.arrangement.slabs(first, &mut bytes.to_vec(), true, write)
+        pruned.arrangement.scatter(first, bytes, |at, stretch| self.ends.write(pruned.tensor, at, stretch))
     }
 }
 

@@ -65,17 +65,18 @@ impl Budget {
             weights * chunk + masks * (chunk / 8) + chunk / 512 + scored + 2 * given + 4096
         };
         let step = least(jobs, tasks).next_multiple_of(ALIGN);
+        let smallest = SMALLEST.max(step);
         let largest = LARGEST.max(step).min(max_binding) / ALIGN * ALIGN;
         let fits = |slots: u64| {
             // From above: what the weights alone leave room for, then down until the rest fits too.
             let mut chunk = (memory / slots / ALIGN * ALIGN).min(largest);
             while chunk > 0 && (slots * cost(chunk) > memory || scored(chunk).iter().any(|&bytes| bytes > max_binding))
             {
-                chunk -= ALIGN.max(chunk / 64 / ALIGN * ALIGN);
+                let less = chunk - ALIGN.max(chunk / 64 / ALIGN * ALIGN);
+                chunk = if chunk > smallest { less.max(smallest) } else { 0 };
             }
             chunk
         };
-        let smallest = SMALLEST.max(step);
         let most = (memory / cost(largest)).min(MOST);
         let mut slots = most.max(SLOTS);
         while slots > FEWEST && fits(slots) < smallest {
@@ -234,5 +235,27 @@ mod tests {
         }
         let long = Job::new(Dtype::F32, Shape::new(2, 1 << 40));
         assert!(budget.row_chunks(Span::whole(0, &long), &long).is_none());
+    }
+
+    #[test]
+    fn a_row_that_is_a_unit_fits_a_chunk_or_says_what_it_takes() {
+        let plain = Job::new(Dtype::F32, Shape::new(40, 1 << 20));
+        let rows = Job { unit: Shape::new(1, 1 << 20), ..plain };
+        let group = [Task::Rows { job: 0, each: Each::Group { keep: 2, of: 4 } }];
+        let ask = |job: Job, tasks: &[Task], memory| Budget::for_tasks(&[job], tasks, memory, true, 1 << 27);
+        assert!(ask(plain, &[], 1 << 20).is_ok());
+        for (job, tasks) in [(rows, &[][..]), (plain, &group), (Job { slab: 2, ..plain }, &[])] {
+            let Err(Error::Memory { have, need }) = ask(job, tasks, 1 << 20) else { panic!("4 MiB do not fit 1") };
+            assert!(have == 1 << 20 && need > 4 * (4 << 20), "{need}");
+            let budget = ask(job, tasks, need).unwrap();
+            assert!(budget.chunk >= job.step_bytes().max(4 << 20));
+            let chunks = budget.row_chunks(Span::whole(0, &job), &job).unwrap();
+            assert_eq!(chunks.map(|chunk| chunk.units()).sum::<u64>(), job.units().weights());
+        }
+        // Scores and keys are in the budget.
+        let scored = Job { scoring: super::super::Scoring::Scaled, unit: Shape::new(2, 2), ..plain };
+        let budget = ask(scored, &[], 512 << 20).unwrap();
+        assert!(budget.slots as u64 * (budget.chunk + budget.scored[0] + budget.scored[1]) <= 512 << 20);
+        assert_eq!(budget.scored, [budget.chunk, budget.chunk / (8 << 20) * (8 << 20) / 4]);
     }
 }

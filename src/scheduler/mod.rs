@@ -14,11 +14,12 @@
 //! - **Exact.** As many weights go as asked, to the weight; which ones depends on the weights alone, not on adapter,
 //!   chunk size or memory. The kept weights of every mask are counted on the host before anything is reported: a driver
 //!   that computes wrongly ends the run.
-//! - **Bounded.** All memory is `slots × chunk` and a constant: the slots, host copies and staging included, take at most
-//!   the budget, whatever the matrix, the file or the model. Besides it there are histograms (8 MiB for each
+//! - **Bounded.** All memory is `slots × chunk` and a constant: the slots, host copies, staging, and scores and keys where
+//!   weights do not compete by their own bits included, take at most the budget, whatever the matrix, the file or the
+//!   model. Besides it there are histograms (8 MiB for each
 //!   element type, and a few times that on the host while a pool's cut is found), 1 MiB of buffers for reading and
 //!   writing, and in a pool 512 bytes per matrix for what was counted. A matrix of any size works: one that fits three
-//!   quarters of the budget's slots is read once; a larger one, and a pool of matrices under one cut, is read once to
+//!   quarters of the budget's slots is read once (but a row of units, or one that groups lie in, must fit a chunk); a larger one, and a pool of matrices under one cut, is read once to
 //!   count and once to mask. (Weights of 32 bits, or a sample that misled, may take another count.)
 //! - **No deadlock.** The reader takes slots in the order in which the driver consumes loads; the driver never
 //!   holds all slots; finishers return slots without waiting for either.

@@ -2,7 +2,7 @@
 
 use super::Sink;
 use super::budget::Chunk;
-use super::job::{Job, Weights};
+use super::job::Job;
 use super::keep::keep;
 use crate::{Dtype, Result};
 
@@ -96,37 +96,35 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Rows of units: the bits of one are spread over the weights of each of its rows.
+    /// Rows of units: the bits of one are spread over the weights of each of its rows. As many rows at a time as the block
+    /// holds.
     fn units(&mut self, job: &Job, chunk: Chunk, weights: &[u8], mask: &[u8]) -> Result<()> {
-        let (size, units) = (self.dtype.size(), job.units());
-        let Weights { rows, cols, .. } = job.weights_in(chunk);
-        let (row_bytes, mask_bytes) = (cols as usize * size, cols.div_ceil(32) as usize * 4);
+        let (size, units, cols) = (self.dtype.size(), job.units(), job.shape.cols);
+        let row_bytes = cols as usize * size;
         // Units in a row of the mask: rows of units lie without gaps, or each starts a word.
         let per = chunk.cols as usize;
-        let mut spread = vec![0; mask_bytes];
-        let per_block = (self.limit / row_bytes).max(1);
-        let mut rows_left = rows;
-        let mut from = weights;
-        for row in 0..chunk.units() / units.cols {
-            let first = row as usize * units.cols as usize;
-            let bits = |unit: usize| {
-                let (r, c) = ((first + unit) / per, (first + unit) % per);
-                mask[r * per.div_ceil(32) * 4 + c / 8] >> (c % 8) & 1 == 1
-            };
-            spread_bits(units.cols as usize, job.unit.cols, cols, bits, &mut spread);
-            let mut here = rows_left.min(job.unit.rows) as usize;
-            rows_left -= here as u64;
-            while here > 0 {
-                let take = here.min(per_block);
-                let (now, rest) = from.split_at(take * row_bytes);
-                if row_bytes > self.limit {
-                    self.run(now, &spread)?;
-                } else {
-                    let rows = now.chunks(row_bytes).zip(self.block.chunks_mut(row_bytes));
-                    rows.for_each(|(from, to)| keep(size, from, &spread, to));
-                    self.write(now)?;
-                }
-                (from, here) = (rest, here - take);
+        let mut spread = vec![0; cols.div_ceil(32) as usize * 4];
+        let mut done = 0;
+        for (row, from) in weights.chunks(row_bytes).enumerate() {
+            let row = row as u64;
+            if row.is_multiple_of(job.unit.rows) {
+                let first = (row / job.unit.rows * units.cols) as usize;
+                let bits = |unit: usize| {
+                    let (r, c) = ((first + unit) / per, (first + unit) % per);
+                    mask[r * per.div_ceil(32) * 4 + c / 8] >> (c % 8) & 1 == 1
+                };
+                spread_bits(units.cols as usize, job.unit.cols, cols, bits, &mut spread);
+            }
+            if row_bytes > self.limit {
+                self.run(from, &spread)?;
+                continue;
+            }
+            let start = row as usize * row_bytes;
+            keep(size, from, &spread, &mut self.block[start - done..start - done + row_bytes]);
+            let end = start + row_bytes;
+            if end == weights.len() || end + row_bytes - done > self.limit {
+                self.write(&weights[done..end])?;
+                done = end;
             }
         }
         Ok(())

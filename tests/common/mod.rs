@@ -165,3 +165,21 @@ pub fn weights(dtype: Dtype, rows: usize, stride: usize, fill: Fill, seed: u64) 
 pub fn encode(dtype: Dtype, value: f64) -> u32 {
     dtype.key_at_most(value.abs()) | if value < 0.0 { dtype.max_key() + 1 } else { 0 }
 }
+
+/// The type that a file calls it.
+pub fn file_dtype(dtype: Dtype) -> safetensors::Dtype {
+    match dtype {
+        Dtype::F32 => safetensors::Dtype::F32,
+        Dtype::F16 => safetensors::Dtype::F16,
+        Dtype::BF16 => safetensors::Dtype::BF16,
+        Dtype::F8E4M3 => safetensors::Dtype::F8_E4M3,
+        Dtype::F8E5M2 => safetensors::Dtype::F8_E5M2,
+    }
+}
+
+/// Adapters as they are, and as if they could not map storage buffers.
+pub fn gpus() -> Vec<(&'static str, Gpu)> {
+    let asked = std::env::var("LOPPER_ADAPTER").ok();
+    let staged = pollster::block_on(Gpu::open_staged(asked.as_deref())).unwrap();
+    vec![("direct where it can", gpu().clone()), ("staged", staged)]
+}

@@ -1,9 +1,9 @@
 //! What a recipe may not ask of the tensors that there are.
 
 use super::selector::Selector;
-use super::units::Axes;
 use super::{Plan, PlannedTensor};
 use crate::checkpoint::{TensorInfo, quoted};
+use crate::pruner::arrange::Axes;
 use crate::pruner::{Action, Recipe, Rule, Scope, Target, Unit};
 use crate::{Error, Result};
 

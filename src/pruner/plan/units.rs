@@ -1,6 +1,7 @@
 //! What of a tensor competes: how its dimensions are seen, how many units there are, and how many of them go.
 
-use super::super::{Layout, Rule};
+use super::super::Rule;
+use super::super::arrange::Axes;
 use crate::checkpoint::quoted;
 use crate::target::Ties;
 use crate::{Scope, Shape, Target, Unit};
@@ -20,27 +21,7 @@ pub struct Units {
     pub dense: u64,
 }
 
-/// The dimensions of a tensor, as a rule sees them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Axes {
-    pub outputs: u64,
-    pub inputs: u64,
-    pub kernel: u64,
-}
-
 impl Axes {
-    /// A tensor of one dimension is one output. Saturates only where a dimension of 0 makes the number of weights 0
-    /// anyway.
-    pub fn new(shape: &[u64], layout: Layout) -> Self {
-        let (outputs, inputs, kernel) = match (shape, layout) {
-            ([], _) => (1, 1, &[][..]),
-            ([inputs], _) => (1, *inputs, &[][..]),
-            ([outputs, inputs, kernel @ ..], Layout::OutIn) => (*outputs, *inputs, kernel),
-            ([kernel @ .., inputs, outputs], Layout::InOut) => (*outputs, *inputs, kernel),
-        };
-        Self { outputs, inputs, kernel: kernel.iter().fold(1, |product: u64, dim| product.saturating_mul(*dim)) }
-    }
-
     /// `[outputs, inputs × kernel]`.
     pub fn matrix(self) -> Shape {
         Shape::new(self.outputs, self.inputs.saturating_mul(self.kernel))

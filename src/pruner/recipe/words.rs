@@ -5,10 +5,16 @@ use crate::checkpoint::quoted;
 use crate::pruner::{Compat, Layout};
 use crate::{Norm, Scope};
 
-pub const SCOPES: [(&str, Scope); 3] = [("tensor", Scope::Tensor), ("row", Scope::Row), ("global", Scope::Global)];
+pub const SCOPES: [(&str, Scope); 3] =
+    [(Scope::Tensor.name(), Scope::Tensor), (Scope::Row.name(), Scope::Row), (Scope::Global.name(), Scope::Global)];
 
-pub const NORMS: [(&str, Norm); 5] =
-    [("l1", Norm::L1), ("l2", Norm::L2), ("linf", Norm::Linf), ("max", Norm::Linf), ("mean", Norm::Mean)];
+pub const NORMS: [(&str, Norm); 5] = [
+    (Norm::L1.name(), Norm::L1),
+    (Norm::L2.name(), Norm::L2),
+    (Norm::Linf.name(), Norm::Linf),
+    ("max", Norm::Linf),
+    (Norm::Mean.name(), Norm::Mean),
+];
 
 pub const SCORES: [(&str, ScoreWord); 6] = [
     ("magnitude", ScoreWord::Magnitude),
@@ -19,15 +25,15 @@ pub const SCORES: [(&str, ScoreWord); 6] = [
     ("signed-file", ScoreWord::SignedFile),
 ];
 
-pub const LAYOUTS: [(&str, Layout); 2] = [("out-in", Layout::OutIn), ("in-out", Layout::InOut)];
+pub const LAYOUTS: [(&str, Layout); 2] = [(Layout::OutIn.name(), Layout::OutIn), (Layout::InOut.name(), Layout::InOut)];
 
 pub const COMPATS: [(&str, Compat); 6] = [
-    ("torch", Compat::Torch),
-    ("tfmot", Compat::Tfmot),
-    ("wanda", Compat::Wanda),
-    ("wanda-magnitude", Compat::WandaMagnitude),
-    ("llm-compressor", Compat::LlmCompressor),
-    ("lopper", Compat::Lopper),
+    (Compat::Torch.name(), Compat::Torch),
+    (Compat::Tfmot.name(), Compat::Tfmot),
+    (Compat::Wanda.name(), Compat::Wanda),
+    (Compat::WandaMagnitude.name(), Compat::WandaMagnitude),
+    (Compat::LlmCompressor.name(), Compat::LlmCompressor),
+    (Compat::Lopper.name(), Compat::Lopper),
 ];
 
 pub const UNITS: [(&str, UnitWord); 4] =

@@ -2,10 +2,8 @@
 
 use super::super::{Compat, Rule, Score};
 use crate::checkpoint::quoted;
+use crate::kernels::LARGEST_GROUP;
 use crate::{Error, Result, Scope, Target, Unit};
-
-/// The largest group of an N:M pattern.
-const LARGEST_GROUP: u32 = 32;
 
 /// Bytes and braces of a glob, at most: the crate that compiles globs panics where one is too large or nested too deep.
 const LONGEST_GLOB: usize = 1000;
