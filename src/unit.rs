@@ -1,5 +1,7 @@
 //! What is kept or pruned as one, and how the weights in it become one score.
 
+use std::fmt;
+
 /// What is kept or pruned as one.
 ///
 /// Rows are outputs (neurons or filters) and columns inputs, whatever the layout of the tensor: a tensor of higher rank
@@ -44,6 +46,16 @@ impl Unit {
             Unit::Block { .. } => "block",
             Unit::Row => "row",
             Unit::Column => "column",
+        }
+    }
+}
+
+/// Its name; a block as `4x4`: rows and columns.
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unit::Block { rows, cols } => write!(f, "{rows}x{cols}"),
+            unit => f.write_str(unit.name()),
         }
     }
 }

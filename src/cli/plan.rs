@@ -5,14 +5,6 @@ use lopper::pruner::{PlannedTensor, Rule, Scope, Target, Unit};
 
 use super::text::{count, magnitude};
 
-/// `weight`, `row`, `column`, or a block such as `4x4`.
-pub fn unit(rule: &Rule) -> String {
-    match rule.unit {
-        Unit::Block { rows, cols } => format!("{rows}x{cols}"),
-        unit => unit.name().into(),
-    }
-}
-
 /// `tensor`, `row`, `global`, or how many stay of each group: `2 of 4`.
 pub fn scope(rule: &Rule) -> String {
     match (rule.scope, rule.target) {
@@ -26,7 +18,7 @@ pub fn goes(planned: &PlannedTensor, rule: Option<&Rule>) -> String {
     let (Some(units), Some(target), Some(rule)) = (planned.units, planned.target, rule) else { return "copied".into() };
     let plural = match rule.unit {
         Unit::Weight => String::new(),
-        Unit::Block { .. } => format!(" blocks of {}", unit(rule)),
+        Unit::Block { .. } => format!(" blocks of {}", rule.unit),
         unit => format!(" {}s", unit.name()),
     };
     match (target, units.go) {

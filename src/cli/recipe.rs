@@ -9,7 +9,7 @@ use lopper::pruner::{Action, Options, Plan, PlannedTensor, Recipe, RuleReport};
 use serde::Serialize;
 
 use super::args::{CheckArgs, RecipeArgs, RecipeCommand};
-use super::plan::{goes, scope, unit};
+use super::plan::{goes, scope};
 use super::table::Grid;
 use super::text::{self, bytes, count};
 
@@ -67,7 +67,7 @@ fn check(args: &CheckArgs) -> Result<ExitCode> {
         grid.row([
             line.name.into(),
             planned.rule.map_or_else(|| "-".into(), |r| (r + 1).to_string()),
-            of(unit),
+            of(|rule| rule.unit.to_string()),
             of(|rule| rule.score.name().into()),
             of(scope),
             count(line.weights),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Rule, Scope, Score, Target, Unit};
+use super::{Rule, Scope, Score, Target};
 
 /// The whole report of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -160,10 +160,7 @@ impl From<&Rule> for RuleReport {
             threshold: of(|t| if let Target::Threshold(t) = t { Some(t) } else { None }),
             keep: if let Target::Keep(n) = rule.target { Some(n) } else { None },
             of: if let Scope::Group(of) = rule.scope { Some(of) } else { None },
-            unit: match rule.unit {
-                Unit::Block { rows, cols } => format!("{rows}x{cols}"),
-                unit => unit.name().into(),
-            },
+            unit: rule.unit.to_string(),
             norm: rule.norm.name(),
             score: rule.score.name(),
             scores: rule.score.file().map(|file| file.to_string_lossy().into_owned()),

@@ -39,10 +39,8 @@ fn rule(rule: &Rule) -> String {
         Scope::Group(of) => key("of", of.to_string()),
         Scope::Row | Scope::Global => key("scope", string(rule.scope.name())),
     }
-    match rule.unit {
-        Unit::Weight => {}
-        Unit::Block { rows, cols } => key("unit", string(&format!("{rows}x{cols}"))),
-        Unit::Row | Unit::Column => key("unit", string(rule.unit.name())),
+    if rule.unit != Unit::default() {
+        key("unit", string(&rule.unit.to_string()));
     }
     if rule.norm != Norm::default() {
         key("norm", string(rule.norm.name()));
