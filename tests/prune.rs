@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use common::{Fill, file_dtype, gpus, weights};
 use lopper::Dtype;
 use lopper::gpu::Gpu;
-use lopper::pruner::{Action, Options, Pruner, Report, Rule, Scope, Selection, Target, quota, verify};
+use lopper::pruner::{Action, Against, Options, Pruner, Report, Rule, Scope, Selection, Target, quota, verify};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -125,7 +125,7 @@ fn check(tensors: &[Tensor], scope: Scope, target: Target, memories: &[u64]) {
                 assert_eq!(reported.zeros_before, Some(zeros(&tensor.bytes)), "{about}: zeros before");
                 assert_eq!(reported.zeros, Some(zeros(want)), "{about}: zeros after");
             }
-            let found = verify(&input, &output, &|_, _| {}).unwrap();
+            let found = verify(&input, &output, Against::Own, &|_, _| {}).unwrap();
             assert!(found.ok(), "{scope:?} {target:?} {how} {memory}: {:?}", found.mismatches);
         }
     }
@@ -212,7 +212,7 @@ fn a_report_says_what_the_cut_was() {
         assert_eq!((reported.ties, reported.ties_pruned), (Some(ties), Some(19_200 - below)));
         assert_eq!(report.totals.zeros, 19_200);
         assert_eq!(report.bytes_written, std::fs::metadata(&output).unwrap().len());
-        assert!(report.bytes_read >= report.bytes_written);
+        assert!(report.bytes_read >= 128_000);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Units, scores, layouts and peers' counts from file to file, against indices and sums spelled out here: rows, columns,
-//! blocks, groups; resident and streamed, direct and staged.
+//! blocks, groups; resident and streamed, direct and staged. `verify` must find all of it right, and any one weight of it
+//! wrong.
 
 mod common;
 #[path = "units/expected.rs"]
@@ -11,9 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Fill, file_dtype, gpus};
 use expected::{Tensor, expected, tensor, zoo};
+use lopper::checkpoint::Checkpoint;
 use lopper::gpu::Gpu;
 use lopper::pruner::{
-    Compat, Layout, Norm, Options, Pruner, Report, Rule, Scope, Score, Selection, Target, Unit, quota,
+    self, Against, Compat, Layout, Norm, Options, Pruner, Report, Rule, Scope, Score, Selection, Target, Unit, quota,
 };
 use lopper::{Dtype, Error};
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -39,7 +41,7 @@ impl Setup {
         let input = folder.path().join("in.safetensors");
         let views = tensors.iter().map(|t| (t.name, view(file_dtype(t.dtype), &t.shape, &t.bytes)));
         serialize_to_file(views, None, &input).unwrap();
-        let checkpoint = lopper::checkpoint::Checkpoint::open(&input).unwrap();
+        let checkpoint = Checkpoint::open(&input).unwrap();
         let number = |name: &str| tensors.iter().position(|t| t.name == name).unwrap();
         Self {
             folder,
@@ -93,7 +95,56 @@ impl Setup {
                 assert_eq!(reported.zeros_before, Some(zeros(&tensor.bytes)), "{about}: zeros before");
                 assert_eq!(reported.zeros, Some(zeros(want)), "{about}: zeros after");
             }
+            if i == 0 {
+                self.check_verify(tensors, &want, rule);
+            }
         }
+    }
+
+    /// Holds the output against its rule; and, with one weight that went put back, or one that stayed taken away, too.
+    fn check_verify(&self, tensors: &[Tensor], want: &[Vec<u8>], rule: &Rule) {
+        let (input, output) = (self.file("in.safetensors"), self.file("out.safetensors"));
+        let recipe = rule.into();
+        let verify = |path: &Path, against| pruner::verify(&input, path, against, &|_, _| {}).unwrap();
+        for against in [Against::Recipe(&recipe), Against::Own] {
+            let found = verify(&output, against);
+            assert!(found.ok(), "{rule:?}: {}", found.mismatches[0]);
+            let scores_unknown =
+                matches!((&against, &rule.score), (Against::Own, Score::Wanda { .. } | Score::File { .. }));
+            assert_eq!(found.recipe.is_some() && found.unchecked.is_empty(), !scores_unknown, "{rule:?}");
+        }
+        let doctored = self.file("doctored.safetensors");
+        let (mut file, mut doctored_weights) = (std::fs::read(&output).unwrap(), 0);
+        let start = |name: &str| {
+            let checkpoint = Checkpoint::open(&output).unwrap();
+            checkpoint.tensors().iter().find(|t| t.name == name).unwrap().range.start as usize
+        };
+        for (tensor, want) in tensors.iter().zip(want) {
+            let size = tensor.dtype.size();
+            let weight = |bytes: &[u8], i: usize| bytes[i * size..(i + 1) * size].to_vec();
+            // Of what was zero before no one can tell, unless it goes first.
+            let zero = |i: usize| tensor.dtype.bits(&tensor.bytes, i) == 0;
+            if rule.score != Score::Magnitude && (0..tensor.len()).any(zero) {
+                continue;
+            }
+            let middle_out = |goes: bool| {
+                let goes = |i: &usize| (tensor.dtype.bits(want, *i) == 0) == goes && tensor.magnitude(*i) > 0.0;
+                (tensor.len() / 2..tensor.len()).chain(0..tensor.len() / 2).find(goes)
+            };
+            for (i, wrong) in [(middle_out(true), true), (middle_out(false), false)] {
+                let Some(i) = i else { continue };
+                let at = start(tensor.name) + i * size;
+                let right = file[at..at + size].to_vec();
+                let other = if wrong { weight(&tensor.bytes, i) } else { vec![0; size] };
+                file[at..at + size].copy_from_slice(&other);
+                std::fs::write(&doctored, &file).unwrap();
+                let found = verify(&doctored, Against::Recipe(&recipe));
+                assert!(!found.ok(), "{rule:?}: weight {i} of {} {wrong}", tensor.name);
+                doctored_weights += 1;
+                file[at..at + size].copy_from_slice(&right);
+            }
+        }
+        assert!(doctored_weights > 0, "{rule:?}: {doctored_weights}");
     }
 }
 

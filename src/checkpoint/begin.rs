@@ -12,7 +12,7 @@ use super::file::{Handles, Identity};
 use super::folder::{self, OtherFile};
 use super::head::Head;
 use super::journal::{Found, Journal, Line, Read};
-use super::output::Output;
+use super::output::{self, Entry, Output};
 use super::pending::{Pending, sync_folder};
 use super::place::{self, Created, refused};
 use super::read::{Checkpoint, Layout};
@@ -70,10 +70,11 @@ impl Output {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_noting(input: &Checkpoint, output: &Path, force: bool, unfinished: &Unfinished) -> Result<Self> {
-        Self::begin(input, output, force, None, unfinished).map(|(output, _)| output)
+        Self::begin(input, output, force, None, None, unfinished).map(|(output, _)| output)
     }
 
-    /// The same for a run that another one can go on from, or that goes on from an earlier one.
+    /// The same for a run that another one can go on from, or that goes on from an earlier one; `entry` is put into the
+    /// headers' `__metadata__`.
     ///
     /// # Errors
     /// As [`create`](Self::create); also [`Error::Output`] where an earlier run left work and [`Earlier`] says to
@@ -83,6 +84,7 @@ impl Output {
         output: &Path,
         force: bool,
         resumable: Option<Resumable>,
+        entry: Option<Entry>,
         unfinished: &Unfinished,
     ) -> Result<(Self, Past)> {
         let (folder, single) = place::find(input, output)?;
@@ -111,6 +113,12 @@ impl Output {
             place::check_file(&folder, name, &identities, &reals, force || placed)?;
         }
 
+        let data_start = |shard| Ok(8 + output::header(shard, entry.as_ref())?.len() as u64);
+        let data_starts: Vec<u64> = match entry {
+            Some(_) => inner.shards.iter().map(data_start).collect::<Result<_>>()?,
+            None => inner.shards.iter().map(|shard| shard.data_start).collect(),
+        };
+
         let created = Created::folder(&folder, unfinished)?;
         let resumes = left.is_some();
         let (scaffold, journal, lines) = match (left, &head) {
@@ -122,13 +130,13 @@ impl Output {
             }
         };
         let mut shards = Vec::new();
-        for ((name, temp), shard) in names.iter().zip(&temps).zip(&inner.shards) {
-            let to = folder.join(name);
+        for (((name, temp), shard), data_start) in names.iter().zip(&temps).zip(&inner.shards).zip(&data_starts) {
+            let (to, len) = (folder.join(name), data_start + shard.len - shard.data_start);
             shards.push(if resumes {
-                old_shard(&scaffold, temp, shard.len, to, placing)?
+                old_shard(&scaffold, temp, len, to, placing)?
             } else {
                 let (file, pending) = scaffold.new_file(temp, to)?;
-                file.set_len(shard.len).map_err(Error::io("write", &pending.to))?;
+                file.set_len(len).map_err(Error::io("write", &pending.to))?;
                 pending
             });
         }
@@ -149,6 +157,8 @@ impl Output {
             copied: copied(&lines, input).into_iter().map(AtomicU64::new).collect(),
             not_copied: OnceLock::new(),
             shards,
+            entry,
+            data_starts,
             others,
             skipped,
             folder,

@@ -109,10 +109,10 @@ fn write_some(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_write(file, bytes, at)
 }
 
-/// Copies `range` to the same place in another file. Moves the positions of both, so both must be the caller's own.
-pub(super) fn copy_range(mut from: &File, mut to: &File, range: Range<u64>) -> io::Result<()> {
+/// Copies `range` to byte `at` of another file. Moves the positions of both, so both must be the caller's own.
+pub(super) fn copy_range(mut from: &File, range: Range<u64>, mut to: &File, at: u64) -> io::Result<()> {
     from.seek(SeekFrom::Start(range.start))?;
-    to.seek(SeekFrom::Start(range.start))?;
+    to.seek(SeekFrom::Start(at))?;
     if copy_bytes(from, to, range.end - range.start)? { Ok(()) } else { Err(shrank(from, range)) }
 }
 
@@ -202,10 +202,10 @@ mod tests {
         let mut buf = [0; 4];
         read_exact_at(&a, &mut buf, 7).unwrap();
         assert_eq!(&buf, b"2345");
-        copy_range(&a, &b, 6..9).unwrap();
-        read_exact_at(&b, &mut buf, 5).unwrap();
+        copy_range(&a, 6..9, &b, 1).unwrap();
+        read_exact_at(&b, &mut buf, 0).unwrap();
         assert_eq!(&buf, b"\x00123");
-        for e in [read_exact_at(&a, &mut buf, 13).unwrap_err(), copy_range(&a, &b, 13..17).unwrap_err()] {
+        for e in [read_exact_at(&a, &mut buf, 13).unwrap_err(), copy_range(&a, 13..17, &b, 13).unwrap_err()] {
             let message = "the file shrank while it was read: wanted bytes 13..17, it now has 15";
             assert_eq!(e.to_string(), message);
         }

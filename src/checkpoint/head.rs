@@ -10,7 +10,7 @@ use super::quoted;
 use super::read::{Checkpoint, Layout};
 
 /// Raised when older journals no longer mean the same.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a run is: another one with the same head writes the same bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

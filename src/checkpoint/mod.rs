@@ -7,8 +7,8 @@
 //! - Memory is a small multiple of the sizes of headers and index (measured: below eight, on those made to be costly),
 //!   whatever the tensors' sizes. No file is mapped: one that shrinks underneath gives an error, not a signal. At most
 //!   48 files are held open for reading and 48 for writing.
-//! - The output has the input's shard names, tensor order and `__metadata__`; its headers, its index and every tensor
-//!   that is not written are the input's, byte for byte. That works because pruning changes no size.
+//! - The output has the input's shard names and tensor order; its index and every tensor that is not written are the
+//!   input's, byte for byte. So are its headers, but for an entry of their `__metadata__` that a run may add.
 //! - An input of which a shard is written to while it is read is noticed before anything gets its name: by its length
 //!   and its time of change. (One that is written to within the grain of that clock, and keeps its length, is not.)
 //! - Nothing exists under a final name before [`Output::commit`] has everything synced. Until then all that is written
@@ -39,6 +39,7 @@ mod header;
 mod index;
 mod journal;
 mod json;
+mod metadata;
 mod open;
 mod output;
 mod pending;
@@ -54,6 +55,7 @@ pub use begin::Earlier;
 pub(crate) use begin::{Past, Resumable};
 pub(crate) use head::digest;
 pub use header::MAX_HEADER_BYTES;
+pub(crate) use output::Entry;
 pub use output::{Committed, Output};
 pub(crate) use problem::quoted;
 pub use problem::{CheckpointProblem, HeaderProblem};

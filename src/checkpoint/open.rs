@@ -172,7 +172,8 @@ fn read_shard(
         tensors.append(&mut parsed)
     }
     let (identity, modified) = (Identity::of(&metadata), changed::modified(&metadata));
-    Ok(Shard { name, len, path, real, identity, modified, header: digest(&bytes) })
+    let data_start = 8 + bytes.len() as u64;
+    Ok(Shard { name, len, path, real, identity, modified, header: digest(&bytes), data_start })
 }
 
 fn refuse_duplicates(tensors: &[TensorInfo], shards: &[Shard]) -> Result<(), Problem> {

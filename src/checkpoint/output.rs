@@ -23,11 +23,13 @@ use std::sync::{Mutex, OnceLock};
 use super::changed;
 use super::file::{self, Handles};
 use super::folder::OtherFile;
+use super::header::MAX_HEADER_BYTES;
 use super::journal::{Journal, Line};
+use super::metadata;
 use super::pending::{Pending, copy_failed, rename_all, sync_folder};
 use super::place::Created;
 use super::problem::{CheckpointProblem as Problem, quoted};
-use super::read::{Checkpoint, Layout};
+use super::read::{Checkpoint, Layout, Shard};
 use super::scaffold::{self, INDEX, Scaffold};
 use super::unfinished::Unfinished;
 use crate::{Error, Result};
@@ -52,6 +54,10 @@ pub struct Output {
     /// Once the rest was copied: which tensors are not part of it.
     pub(super) not_copied: OnceLock<Vec<bool>>,
     pub(super) shards: Vec<Pending>,
+    /// What is added to the headers.
+    pub(super) entry: Option<Entry>,
+    /// Where the data of each shard begins.
+    pub(super) data_starts: Vec<u64>,
     pub(super) others: Vec<OtherFile>,
     pub(super) skipped: Vec<OsString>,
     pub(super) folder: PathBuf,
@@ -67,6 +73,13 @@ pub struct Output {
     pub(super) scaffold: Scaffold,
     /// Last, so that it is removed when nothing is in it.
     pub(super) created: Created,
+}
+
+/// An entry of `__metadata__`.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub key: &'static str,
+    pub value: String,
 }
 
 /// What a finished output is.
@@ -91,7 +104,7 @@ impl Output {
     pub fn write_at(&self, tensor: usize, offset: u64, bytes: &[u8]) -> Result<()> {
         let (info, at) = self.input.locate(tensor, offset, bytes.len() as u64)?;
         let pending = &self.shards[info.shard];
-        let file = self.writable(info.shard)?;
+        let (file, at) = (self.writable(info.shard)?, self.place(info.shard, at));
         let about = |e: io::Error| io::Error::new(e.kind(), format!("tensor {}: {e}", quoted(&info.name)));
         file::write_all_at(&file, bytes, at).map_err(|e| Error::io("write", &pending.to)(about(e)))?;
         self.written[tensor].fetch_add(bytes.len() as u64, Relaxed);
@@ -99,7 +112,7 @@ impl Output {
         Ok(())
     }
 
-    /// Copies the headers, and every tensor for which `written` is false, from the input.
+    /// Writes the headers, and copies every tensor for which `written` is false, from the input.
     ///
     /// Calls `on_bytes` with the bytes copied since its last call, of which there are at most 64 MiB.
     ///
@@ -124,13 +137,17 @@ impl Output {
             }
             // Handles of their own: copying moves a handle's position.
             let (from, to) = (shard.reopen()?, pending.reopen()?);
+            self.write_header(number, &to)?;
+            on_bytes(shard.data_start)?;
             for range in self.rest(number, &written) {
                 // What an earlier run has copied is done.
                 let mut start = self.copied[number].load(Relaxed).clamp(range.start, range.end);
                 on_bytes(start - range.start)?;
                 while start < range.end {
                     let end = range.end.min(start + COPY_CHUNK);
-                    file::copy_range(&from, &to, start..end).map_err(|e| copy_failed(&shard.path, &pending.to, e))?;
+                    let at = self.place(number, start);
+                    file::copy_range(&from, start..end, &to, at)
+                        .map_err(|e| copy_failed(&shard.path, &pending.to, e))?;
                     self.unsynced[number].fetch_add(end - start, Relaxed);
                     self.copied[number].store(end, Relaxed);
                     self.note_line(Line::Copied { shard: number, end });
@@ -144,9 +161,22 @@ impl Output {
         Ok(())
     }
 
-    /// What is to be copied of a shard: the file less the tensors that are written otherwise.
+    /// Where byte `at` of an input shard's data lies in the output.
+    fn place(&self, shard: usize, at: u64) -> u64 {
+        at - self.input.shards()[shard].data_start + self.data_starts[shard]
+    }
+
+    fn write_header(&self, number: usize, to: &File) -> Result<()> {
+        let text = header(&self.input.shards()[number], self.entry.as_ref())?;
+        let bytes = [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
+        file::write_all_at(to, &bytes, 0).map_err(Error::io("write", &self.shards[number].to))?;
+        self.unsynced[number].fetch_add(bytes.len() as u64, Relaxed);
+        Ok(())
+    }
+
+    /// What is to be copied of a shard's data: all but the tensors that are written otherwise.
     fn rest(&self, shard: usize, written: &[bool]) -> Vec<Range<u64>> {
-        let (mut ranges, mut start) = (Vec::new(), 0);
+        let (mut ranges, mut start) = (Vec::new(), self.input.shards()[shard].data_start);
         for (info, _) in self.input.tensors().iter().zip(written).filter(|(t, written)| t.shard == shard && **written) {
             ranges.push(start..info.range.start);
             start = info.range.end;
@@ -172,10 +202,12 @@ impl Output {
         // The first of these bindings, so the last to be dropped if something fails: folders are removed only when
         // empty.
         let (created, scaffold) = (self.created, self.scaffold);
-        let Self { input, force, placing, handles, shards: mut files, others, skipped, .. } = self;
+        let Self { input, force, placing, handles, shards: mut files, data_starts, others, skipped, .. } = self;
         let Self { folder, final_path, journal, unfinished, .. } = self;
         drop(handles);
-        let mut bytes = input.total_bytes();
+        let lengths =
+            input.shards().iter().zip(&data_starts).map(|(shard, start)| start + shard.len - shard.data_start);
+        let mut bytes: u64 = lengths.sum();
         // An earlier run that was interrupted here may have given some files their names.
         let placed = |name: &str| placing && !scaffold.has(name);
         for (number, other) in others.into_iter().enumerate() {
@@ -186,7 +218,7 @@ impl Output {
             let from = File::open(&other.real).map_err(Error::io("open", &other.real))?;
             let len = from.metadata().map_err(Error::io("read", &other.real))?.len();
             let (file, pending) = scaffold.new_file(&name, to)?;
-            file::copy_range(&from, &file, 0..len)
+            file::copy_range(&from, 0..len, &file, 0)
                 .and_then(|()| file.sync_all())
                 .map_err(|e| copy_failed(&other.real, &pending.to, e))?;
             bytes += len;
@@ -247,4 +279,17 @@ impl Output {
         }
         Ok(file)
     }
+}
+
+/// The text of a shard's header in the output.
+pub(super) fn header(shard: &Shard, entry: Option<&Entry>) -> Result<String> {
+    let text = shard.header_text()?;
+    let Some(entry) = entry else { return Ok(text) };
+    let text = metadata::with_entry(&text, entry.key, &entry.value);
+    let (header, max) = (text.len() as u64, MAX_HEADER_BYTES);
+    if header > max {
+        let problem = Problem::HeaderGrows { key: entry.key, header, max };
+        return Err(Error::Checkpoint { path: shard.path.clone(), problem });
+    }
+    Ok(text)
 }

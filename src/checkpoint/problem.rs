@@ -154,6 +154,9 @@ pub enum CheckpointProblem {
          there"
     )]
     Changed { len: u64, now: u64 },
+    /// A header would be too long with an entry that is added to it.
+    #[error("its header would have {header} bytes with {key} in its metadata, and the format allows {max}")]
+    HeaderGrows { key: &'static str, header: u64, max: u64 },
     /// There is no tensor of that number.
     #[error("there is no tensor {index}, the checkpoint has {count}")]
     NoSuchTensor { index: usize, count: usize },

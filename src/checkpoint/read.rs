@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::file::{self, Handles, Identity};
+use super::head::digest;
+use super::metadata;
 use super::problem::{CheckpointProblem as Problem, quoted};
 use super::tensor::TensorInfo;
 use crate::{Error, Result};
@@ -28,12 +30,24 @@ pub struct Shard {
     pub(super) modified: Option<SystemTime>,
     /// Digest of its header.
     pub(super) header: String,
+    /// Where its data begins: behind 8 bytes and the header.
+    pub(super) data_start: u64,
 }
 
 impl Shard {
     /// The file's path: that of the input, or of the input's folder, and its name.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its header's text, the same that was checked.
+    pub(super) fn header_text(&self) -> Result<String> {
+        let mut bytes = vec![0; self.data_start as usize - 8];
+        file::read_exact_at(&self.reopen()?, &mut bytes, 8).map_err(Error::io("read", &self.path))?;
+        match String::from_utf8(bytes) {
+            Ok(text) if digest(text.as_bytes()) == self.header => Ok(text),
+            _ => Err(Error::Checkpoint { path: self.path.clone(), problem: Problem::Replaced }),
+        }
     }
 
     /// A handle of its own, with its own position, on the very file that was checked.
@@ -90,6 +104,19 @@ impl Checkpoint {
     /// The length of all shards together, headers and all.
     pub fn total_bytes(&self) -> u64 {
         self.0.shards.iter().fold(0, |sum, shard| sum.saturating_add(shard.len))
+    }
+
+    /// The value of `key` in the `__metadata__` of the first shard that has one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a header cannot be read again, [`Error::Checkpoint`] if it is another by now.
+    pub fn metadata(&self, key: &str) -> Result<Option<String>> {
+        for shard in &self.0.shards {
+            if let Some(value) = metadata::entry(&shard.header_text()?, key) {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     /// Fills `buf` with the bytes of tensor number `tensor` from `offset` (counted from the tensor's start) on.

@@ -124,7 +124,7 @@ mod tests {
         let input = Checkpoint::open(&path).unwrap();
         let begin = || {
             let resumable = Resumable { earlier: Earlier::Resume, work: Value::Null };
-            Output::begin(&input, &out, false, Some(resumable), &Unfinished::default()).unwrap()
+            Output::begin(&input, &out, false, Some(resumable), None, &Unfinished::default()).unwrap()
         };
         let (output, _) = begin();
         output.write_at(0, 0, &[9; 2]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use lopper::pruner::Earlier;
 
 use super::rule::RuleArgs;
@@ -42,8 +42,16 @@ Exit codes: 0 done, 1 failed or stopped (nothing written, unless it says otherwi
 
 const VERIFY_HELP: &str = "\
 Examples:
-  lopper verify model.safetensors half.safetensors
-  lopper verify llama/ pruned/ --json | jq .mismatches
+  By the recipe in the pruned checkpoint's metadata:
+    lopper verify model.safetensors half.safetensors
+  What another program pruned: is it 2:4, does Wanda's score say the same?
+    lopper verify llama/ pruned/ --keep 2 --of 4
+    lopper verify llama/ pruned/ --sparsity 0.5 --scope row --score wanda --activations norms.safetensors
+  By a recipe, for another program to read:
+    lopper verify llama/ pruned/ --recipe recipe.toml --json | jq .mismatches
+
+Without a rule, and where the metadata names none, any cut by magnitude will do. Files that a checkpoint's metadata names are
+not opened: give --recipe, or the options, where the scores are to be checked too.
 
 Exit codes: 0 all as it must be, 1 could not be checked, 2 the command line makes no sense, 3 a mismatch was found";
 
@@ -90,14 +98,15 @@ pub enum Command {
     Prune(Box<PruneArgs>),
     /// Look at a recipe of several rules
     Recipe(RecipeArgs),
-    /// Check a pruned checkpoint against its original, on the CPU
-    Verify(VerifyArgs),
+    /// Check a pruned checkpoint against its original and its recipe, on the CPU
+    Verify(Box<VerifyArgs>),
     /// List the GPU adapters, and whether they will do
     Devices(DevicesArgs),
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = PRUNE_HELP)]
+#[command(group = ArgGroup::new("how much").required(true).args(["sparsity", "threshold", "keep", "recipe"]))]
 pub struct PruneArgs {
     /// A .safetensors file, or the folder or index of a sharded checkpoint
     pub input: PathBuf,
@@ -169,6 +178,10 @@ pub struct VerifyArgs {
     pub original: PathBuf,
     /// What came of it
     pub pruned: PathBuf,
+
+    #[command(flatten)]
+    pub rule: RuleArgs,
+
     /// Print all findings as JSON
     #[arg(long)]
     pub json: bool,

@@ -17,7 +17,7 @@ use super::table::{Grid, groups, range};
 use super::text::{self, bytes, count, percent};
 
 pub fn run(args: &PruneArgs) -> Result<ExitCode> {
-    let recipe = args.rule.recipe()?;
+    let recipe = args.rule.recipe("prune")?;
     // Planned before the GPU is asked for anything: a misspelt glob fails at once, on any machine.
     let checkpoint = Checkpoint::open(&args.input)?;
     let plan = Plan::new(&recipe, checkpoint.tensors())?;

@@ -19,7 +19,7 @@ const WHICH: &str = "Which tensors";
 
 /// One rule, option by option, or a recipe.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("target").required(true).args(["sparsity", "threshold", "keep", "recipe"]))]
+#[command(group = ArgGroup::new("target").args(["sparsity", "threshold", "keep", "recipe"]))]
 #[command(group = ArgGroup::new("rule").multiple(true).conflicts_with("recipe").args([
     "of", "scope", "unit", "norm", "layout", "compat", "sparsity_for", "score", "activations", "scores", "seed",
     "include", "exclude", "all",
@@ -92,8 +92,14 @@ fn words<T: Copy + Send + Sync>(all: &'static [(&'static str, T)]) -> impl Typed
 }
 
 impl RuleArgs {
-    /// The recipe that is named, or the one rule that was typed. Options that contradict each other end the program.
-    pub fn recipe(&self) -> Result<Recipe> {
+    /// Nothing was typed.
+    pub fn is_empty(&self) -> bool {
+        self.recipe.is_none() && self.draft() == Draft::default()
+    }
+
+    /// The recipe that is named, or the one rule that was typed. Options of `command` that contradict each other end the
+    /// program.
+    pub fn recipe(&self, command: &str) -> Result<Recipe> {
         if let Some(path) = &self.recipe {
             return Ok(Recipe::read(path)?);
         }
@@ -101,7 +107,7 @@ impl RuleArgs {
         rule.map(Recipe::from).or_else(|why| {
             let mut cli = Cli::command();
             cli.build();
-            let command = cli.find_subcommand_mut("prune").expect("there is such a command");
+            let command = cli.find_subcommand_mut(command).expect("there is such a command");
             command.error(ErrorKind::ArgumentConflict, why).exit()
         })
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use lopper::pruner::{self, Verification};
+use lopper::pruner::{self, Against, Verification};
 
 use super::args::VerifyArgs;
 use super::progress::Bar;
@@ -21,8 +21,10 @@ struct Json<'a> {
 }
 
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    let recipe = if args.rule.is_empty() { None } else { Some(args.rule.recipe("verify")?) };
+    let against = recipe.as_ref().map_or(Against::Own, Against::Recipe);
     let bar = Bar::new(false);
-    let found = pruner::verify(&args.original, &args.pruned, &|done, all| bar.set(done, all))?;
+    let found = pruner::verify(&args.original, &args.pruned, against, &|done, all| bar.set(done, all))?;
     drop(bar);
     let ok = found.ok();
     match args.json {
@@ -56,6 +58,16 @@ fn findings(found: &Verification) -> Result<String> {
     let mut text = grid.to_string();
     for mismatch in &found.mismatches {
         writeln!(text, "mismatch: {}", text::printable(&mismatch.to_string()))?;
+    }
+    let rules = found.recipe.as_ref().map(|recipe| recipe.matches("[[rule]]").count());
+    match rules {
+        None => writeln!(text, "no recipe is known: any cut by magnitude will do")?,
+        Some(1) => writeln!(text, "held against its rule")?,
+        Some(rules) => writeln!(text, "held against a recipe of {rules} rules")?,
+    }
+    for unchecked in &found.unchecked {
+        let unchecked = text::printable(unchecked);
+        writeln!(text, "note: {unchecked}, which metadata names; which units go first was not checked: give --recipe")?;
     }
     let unlisted = found.mismatch_count - found.mismatches.len() as u64;
     if unlisted > 0 {

@@ -34,4 +34,4 @@ pub use report::{Action, AdapterReport, Report, RuleReport, Seconds, TensorRepor
 pub use rule::{Layout, Rule, Selection};
 pub use run::{Options, Progress, Pruner};
 pub use score::Score;
-pub use verify::{CutScope, Mismatch, TensorVerification, Verification, verify};
+pub use verify::{Against, CutScope, Mismatch, TensorVerification, Verification, verify};

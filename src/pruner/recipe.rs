@@ -10,7 +10,7 @@ mod write;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use self::draft::{Draft, ScoreWord, UnitWord};
 use super::Rule;
@@ -68,6 +68,10 @@ impl Recipe {
     /// Bytes of a recipe in TOML, at most: 1 MiB.
     pub const MAX_BYTES: u64 = 1 << 20;
 
+    /// The key in a pruned checkpoint's `__metadata__` under which its recipe is, in TOML. Files of scores are named
+    /// there without their folders.
+    pub const METADATA_KEY: &str = "lopper.recipe";
+
     /// Reads a recipe. Paths in it stay as they are.
     ///
     /// # Errors
@@ -96,8 +100,19 @@ impl Recipe {
         };
         let mut recipe = recipe.map_err(|error| parse::in_file(error, path))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        recipe.rules.iter_mut().filter_map(|rule| rule.score.file_mut()).for_each(|file| *file = folder.join(&*file));
+        recipe.for_files(|file| *file = folder.join(&*file));
         Ok(recipe)
+    }
+
+    /// The same, with files by their names alone: what others may read.
+    pub(super) fn without_folders(&self) -> Self {
+        let mut recipe = self.clone();
+        recipe.for_files(|file| *file = file.file_name().map_or_else(PathBuf::new, PathBuf::from));
+        recipe
+    }
+
+    fn for_files(&mut self, change: impl Fn(&mut PathBuf)) {
+        self.rules.iter_mut().filter_map(|rule| rule.score.file_mut()).for_each(change);
     }
 
     /// The recipe in TOML, from which [`from_toml`](Self::from_toml) makes the same one. Values that are usual are left out.

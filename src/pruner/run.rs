@@ -10,7 +10,7 @@ use super::shards::Shards;
 use super::work::{Kept, OnBytes, Work};
 use super::{Plan, Recipe, Report, resume};
 use crate::Result;
-use crate::checkpoint::{Checkpoint, Earlier, Output, Resumable, TensorInfo, Unfinished, check_list};
+use crate::checkpoint::{Checkpoint, Earlier, Entry, Output, Resumable, TensorInfo, Unfinished, check_list};
 use crate::fault::Faults;
 use crate::gpu::Gpu;
 
@@ -64,7 +64,8 @@ impl Pruner {
         self.unfinished.clone()
     }
 
-    /// Prunes a checkpoint: a `.safetensors` file, an index file, or a folder. The output has the same layout.
+    /// Prunes a checkpoint: a `.safetensors` file, an index file, or a folder. The output has the same layout; the recipe
+    /// is in the metadata of each shard, under [`Recipe::METADATA_KEY`].
     ///
     /// A run that does not finish, be it killed, leaves what it has done in a folder `.lopper-…` beside the output, if it
     /// is worth anything: [`Options::earlier`] says whether the next run goes on from there. It does so with the same
@@ -89,7 +90,8 @@ impl Pruner {
         let input = Checkpoint::open(input)?;
         let plan = Plan::new(recipe, input.tensors())?;
         let resumable = Resumable { earlier: options.earlier, work: resume::work(recipe, &plan, input.tensors()) };
-        let (output, left) = Output::begin(&input, output, options.force, Some(resumable), &self.unfinished)?;
+        let entry = Some(Entry { key: Recipe::METADATA_KEY, value: recipe.without_folders().to_toml() });
+        let (output, left) = Output::begin(&input, output, options.force, Some(resumable), entry, &self.unfinished)?;
         let kept = resume::Progress::new(&output, &left);
         let shards = Shards { input: &input, output: &output, faults: self.faults.as_ref() };
         let ends = Ends { tensors: input.tensors(), source: &shards, sink: &shards };

@@ -81,7 +81,7 @@ impl Schedule {
         let dtype = planned.dtype.expect("what is pruned has a type");
         let (arrangement, mut job) = matrix(rule, dtype, &info.shape);
         let inputs = Axes::new(&info.shape, rule.layout).inputs;
-        let found = scores[number].find(info, &job, inputs)?;
+        let found = scores[number].find(info, job.units().weights(), inputs)?;
         job.scoring = match (&rule.score, found) {
             (_, Some((_, scoring))) => scoring,
             (Score::Random { seed }, _) => Scoring::Random { seed: seed_of(*seed, &info.name) },
@@ -138,7 +138,7 @@ fn rank(rule: &Rule, target: Target, n: u64) -> (u64, Ties) {
 }
 
 /// The seed of a tensor's numbers.
-fn seed_of(seed: u64, name: &str) -> u64 {
+pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
     let digest = checkpoint::digest(format!("{seed} {name}").as_bytes());
     u64::from_str_radix(&digest[..16], 16).expect("a digest is hexadecimal")
 }

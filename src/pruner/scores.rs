@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Rule, Score};
 use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
-use crate::scheduler::{Job, Scoring};
+use crate::scheduler::Scoring;
 use crate::{Dtype, Error, Result};
 
 /// A rule's file, opened; none for rules that need none.
@@ -45,12 +45,12 @@ impl Scores {
         }
     }
 
-    /// The file's tensor for a tensor that is pruned, and how it scores it.
+    /// The file's tensor for a tensor of so many units and inputs that is pruned, and how it scores it.
     ///
     /// # Errors
     /// [`Error::Rule`] where it is missing, has another number of elements or an element type that holds no scores, and for
     /// norms that cannot be.
-    pub fn find(&self, info: &TensorInfo, job: &Job, inputs: u64) -> Result<Option<(usize, Scoring)>> {
+    pub fn find(&self, info: &TensorInfo, units: u64, inputs: u64) -> Result<Option<(usize, Scoring)>> {
         let Some((file, kind)) = &self.0 else { return Ok(None) };
         let path = file.shards().first().map_or(Path::new("the file"), |shard| shard.path());
         let bare = info.name.strip_suffix(".weight").unwrap_or(&info.name);
@@ -69,7 +69,8 @@ impl Scores {
         let Some(dtype) = dtype(found) else {
             return wrong(format!("{what} are F32, F16 or BF16, not {}", found.dtype));
         };
-        let (have, units) = (found.bytes() / dtype.size() as u64, job.units().weights());
+        let have = found.bytes() / dtype.size() as u64;
+        let weights: u64 = info.shape.iter().product();
         let scoring = match kind {
             Kind::Norms if have == inputs => {
                 // They are few, and what is wrong with them is said before anything is written.
@@ -78,14 +79,22 @@ impl Scores {
             }
             Kind::Norms => return wrong(format!("{have} norms for {inputs} inputs of {}", quoted(&info.name))),
             Kind::Scores { .. } if found.shape == info.shape => Scoring::Given,
-            Kind::Scores { .. } if have == units && units < job.shape.weights() => Scoring::GivenByUnit,
+            Kind::Scores { .. } if have == units && units < weights => Scoring::GivenByUnit,
             Kind::Scores { .. } => {
                 let (shape, name) = (&info.shape, quoted(&info.name));
-                let units = if units < job.shape.weights() { format!(", or {units} for its units") } else { "".into() };
+                let units = if units < weights { format!(", or {units} for its units") } else { "".into() };
                 return wrong(format!("shape {:?}, where {name} has {shape:?}{units}", found.shape));
             }
         };
         Ok(Some((number, scoring)))
+    }
+
+    /// How many scores of a tensor there are from number `first` on, but at most `most`.
+    pub fn held(&self, number: usize, first: u64, most: u64) -> u64 {
+        let (file, _) = self.0.as_ref().expect("found before");
+        let info = &file.tensors()[number];
+        let all = info.bytes() / dtype(info).expect("looked at before").size() as u64;
+        all.saturating_sub(first).min(most)
     }
 
     /// Scores from number `first` on, as what is compared: finite and not negative.

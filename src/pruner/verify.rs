@@ -1,16 +1,34 @@
 //! Checks a pruned checkpoint against its original, on the CPU and from the files alone.
 //!
-//! It shares no code with the kernels, the scheduler or the reference: it knows no rule and no quota, and asks of the
-//! two files what must hold for any magnitude pruning:
+//! It shares no code with the kernels and the scheduler (of the reference, the random numbers), and asks of the two files
+//! what must hold for any pruning:
 //!
 //! - the same tensors, of the same dtypes and shapes, and those that lopper does not prune byte for byte the same;
-//! - each weight has the very same bits as before, or is +0.0;
+//! - each weight has the very same bits as before, or is +0.0.
+//!
+//! Where no recipe is known, pruning by magnitude is taken for granted:
+//!
 //! - the **cut** is respected: nothing pruned away is larger than anything kept, be it within the tensor or, where
 //!   that does not hold, within each row.
 //!
-//! One pass, two blocks of memory, whatever the size of a tensor.
+//! Held against a recipe:
+//!
+//! - what it copies is byte for byte the same;
+//! - units (rows, columns, blocks) go or stay as a whole, and what is in no group of N:M stays;
+//! - in each tensor, row, group, or over all tensors of a rule: as many went as the rule says, and none of them scores
+//!   above one that stayed, or as high and behind it. Of weights that were +0.0 before no one can tell whether they went.
+//!   Sums of a unit's weights are rounded on the GPU: units whose scores are nearer to each other than that may have gone
+//!   in any order.
+//!
+//! One pass. Memory: two blocks, whatever the size of a tensor; against a recipe, besides, a few dozen bytes for each unit,
+//! row or group that has begun and not ended: a row of blocks, the columns, and in layout `in-out` all rows.
 
+mod asked;
+mod grid;
+mod judge;
 mod mismatch;
+mod pool;
+mod rank;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -20,7 +38,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use self::asked::Asked;
 pub use self::mismatch::Mismatch;
+use super::Recipe;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, TensorInfo};
 
@@ -43,6 +63,10 @@ pub struct Verification {
     pub changed: u64,
     /// Bytes of tensors in the original.
     pub bytes: u64,
+    /// The recipe against which it was held, in TOML; none if no recipe is known.
+    pub recipe: Option<String>,
+    /// What of it could not be checked: rules whose scores are in files that are not known here.
+    pub unchecked: Vec<String>,
     /// One cut explains all tensors that changed, their magnitudes compared by value. False where none changed.
     pub global: bool,
     /// How many mismatches there are.
@@ -92,12 +116,37 @@ pub enum CutScope {
     Unchanged,
 }
 
+/// What a pruned checkpoint is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Against<'a> {
+    /// The recipe that its own metadata names ([`Recipe::METADATA_KEY`]), if it does; else cuts by magnitude. No file that
+    /// it names is opened: of rules that read such files, only counts and units are checked.
+    #[default]
+    Own,
+    /// This recipe. The files that it names are read.
+    Recipe(&'a Recipe),
+}
+
 /// Compares `pruned` with `original`, both a checkpoint. `progress` is told bytes done and bytes in all.
 ///
 /// # Errors
-/// What [`Checkpoint::open`] and reading give. A mismatch is no error: it is in the [`Verification`].
-pub fn verify(original: &Path, pruned: &Path, progress: &dyn Fn(u64, u64)) -> Result<Verification> {
+/// What [`Checkpoint::open`] and reading give; [`Error::Rule`](crate::Error::Rule) and
+/// [`Error::Recipe`](crate::Error::Recipe) for a recipe that is none for the original. A mismatch is no error: it is in the
+/// [`Verification`].
+pub fn verify(
+    original: &Path,
+    pruned: &Path,
+    against: Against<'_>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Verification> {
     let (original, pruned) = (Checkpoint::open(original)?, Checkpoint::open(pruned)?);
+    let own = match against {
+        Against::Own => pruned.metadata(Recipe::METADATA_KEY)?.map(|text| asked::own(&text)).transpose()?,
+        Against::Recipe(_) => None,
+    };
+    let recipe = if let Against::Recipe(recipe) = against { Some(recipe) } else { own.as_ref() };
+    let files = matches!(against, Against::Recipe(_));
+    let mut asked = recipe.map(|recipe| Asked::new(recipe, original.tensors(), files)).transpose()?;
     let bytes = |info: &TensorInfo| info.range.end - info.range.start;
     let total = original.tensors().iter().map(bytes).sum();
     let mut others: HashMap<&str, usize> =
@@ -113,7 +162,8 @@ pub fn verify(original: &Path, pruned: &Path, progress: &dyn Fn(u64, u64)) -> Re
                 let done = found.bytes;
                 let report = |bytes| progress(done + bytes, total);
                 let pair = scan::Pair { original: (&original, index), pruned: (&pruned, other), progress: &report };
-                global.add(scan::tensor(&pair, info, &mut found)?);
+                let asked = asked.as_mut().map(|asked| (asked, index));
+                global.add(scan::tensor(&pair, info, asked, &mut found)?);
             }
             Some(_) => {}
         }
@@ -124,6 +174,11 @@ pub fn verify(original: &Path, pruned: &Path, progress: &dyn Fn(u64, u64)) -> Re
         found.mismatch(|| Mismatch::Extra { tensor: info.name.clone() });
     }
     found.global = global.holds();
+    if let Some(asked) = &asked {
+        asked.finish(&mut found);
+        (found.recipe, found.unchecked) = (Some(asked.recipe.to_toml()), asked.unknown_scores());
+    }
+    drop(asked);
     drop(others);
     drop(pruned);
     // A shape may be as long as a header, and two of the same are held until here.

@@ -60,9 +60,10 @@ impl Job {
         self.scoring == Scoring::Magnitude && !self.is_pooled()
     }
 
-    /// Whether a unit may be more than one weight.
+    /// Whether weights are pooled to units: also to units of one weight, where those of other matrices are compared with
+    /// them by their squares.
     pub(super) fn is_pooled(&self) -> bool {
-        self.unit != Shape::new(1, 1)
+        self.unit != Shape::new(1, 1) || self.norm == Norm::L2
     }
 
     /// Whether chunks are whole rows of units.

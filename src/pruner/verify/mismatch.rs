@@ -70,6 +70,69 @@ pub enum Mismatch {
         /// Its magnitude.
         kept: f64,
     },
+    /// A unit went in part.
+    Partly {
+        /// The tensor.
+        tensor: String,
+        /// The unit.
+        unit: String,
+        /// A weight of it that was pruned away.
+        pruned: String,
+        /// A weight of it that was kept.
+        kept: String,
+    },
+    /// Another number of units went than the rule says.
+    Count {
+        /// The tensor; of a cut over several, the first.
+        tensor: String,
+        /// Where they compete.
+        place: String,
+        /// Units that compete there.
+        units: u64,
+        /// Those that were pruned away.
+        pruned: u64,
+        /// Those that were zero before.
+        zero: u64,
+        /// `exactly`, `at most` or `at least`.
+        bound: String,
+        /// How many were to go, zeros among them.
+        asked: u64,
+    },
+    /// A unit was pruned away that scores above one that was kept, or as high and comes after it.
+    Order {
+        /// The tensor.
+        tensor: String,
+        /// Where they compete.
+        place: String,
+        /// The unit that was pruned away.
+        pruned: String,
+        /// Its score.
+        pruned_score: f64,
+        /// The unit that was kept.
+        kept: String,
+        /// Its score.
+        kept_score: f64,
+    },
+    /// A unit is on the wrong side of the threshold.
+    Threshold {
+        /// The tensor.
+        tensor: String,
+        /// The unit.
+        unit: String,
+        /// Its score.
+        score: f64,
+        /// The threshold.
+        threshold: f64,
+        /// Whether it was pruned away.
+        pruned: bool,
+    },
+    /// A weight was pruned away that is in no whole group.
+    Outside {
+        /// The tensor.
+        tensor: String,
+        /// The weight.
+        weight: String,
+    },
 }
 
 /// In words; names with quotes and escapes.
@@ -93,6 +156,31 @@ impl fmt::Display for Mismatch {
                 "{tensor:?}: in row {row}, weight {pruned_index} of magnitude {pruned:e} was pruned away, and weight \
                  {kept_index} of only {kept:e} was kept"
             ),
+            Mismatch::Partly { tensor, unit, pruned, kept } => {
+                write!(f, "{tensor:?}: {unit} went in part: {pruned} was pruned away, and {kept} was kept")
+            }
+            Mismatch::Count { tensor, place, units, pruned, zero, bound, asked } => {
+                let zeros = if *zero > 0 { format!(" and {zero} were zero before") } else { String::new() };
+                write!(
+                    f,
+                    "{tensor:?}: {place}, {pruned} of {units} were pruned away{zeros}, {bound} {asked} were to go"
+                )
+            }
+            Mismatch::Order { tensor, place, pruned, pruned_score, kept, kept_score } => {
+                let only = if pruned_score > kept_score { "only " } else { "" };
+                write!(
+                    f,
+                    "{tensor:?}: {place}, {pruned} of score {pruned_score:e} was pruned away, and {kept} of {only}\
+                     {kept_score:e} was kept"
+                )
+            }
+            Mismatch::Threshold { tensor, unit, score, threshold, pruned } => {
+                let fate = if *pruned { "pruned away" } else { "kept" };
+                write!(f, "{tensor:?}: {unit} of score {score:e} was {fate}, the threshold is {threshold:e}")
+            }
+            Mismatch::Outside { tensor, weight } => {
+                write!(f, "{tensor:?}: {weight} is in no whole group, and was pruned away")
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The pass over one tensor: both files block by block, weight by weight.
 
+use super::asked::{Asked, Global};
+use super::judge::Judge;
 use super::{CutScope, Mismatch, TensorVerification, Verification};
 use crate::checkpoint::{Checkpoint, TensorInfo};
 use crate::{Dtype, Result};
@@ -24,8 +26,13 @@ pub(super) struct Cut {
     pub kept: Option<u32>,
 }
 
-/// Compares one tensor and adds what it finds.
-pub(super) fn tensor(pair: &Pair<'_>, info: &TensorInfo, found: &mut Verification) -> Result<Option<Cut>> {
+/// Compares one tensor, its number in the original with what is asked of it, and adds what it finds.
+pub(super) fn tensor(
+    pair: &Pair<'_>,
+    info: &TensorInfo,
+    asked: Option<(&mut Asked<'_>, usize)>,
+    found: &mut Verification,
+) -> Result<Option<Cut>> {
     let name = info.dtype.to_string();
     let (scope, ties_ordered) = (CutScope::Unchanged, false);
     let mut result = TensorVerification {
@@ -42,7 +49,19 @@ pub(super) fn tensor(pair: &Pair<'_>, info: &TensorInfo, found: &mut Verificatio
     };
     let mut cut = None;
     match Dtype::ALL.into_iter().find(|dtype| dtype.name() == name) {
-        Some(dtype) => cut = weights(pair, info, dtype, &mut result, found)?,
+        Some(dtype) => {
+            let judge = match &asked {
+                None => Judged::ByCut,
+                Some((asked, number)) => {
+                    asked.judge(*number)?.map_or(Judged::Copied(None), |judge| Judged::ByRule(Box::new(judge)))
+                }
+            };
+            let (global, of) = weights(pair, info, dtype, judge, &mut result, found)?;
+            if let (Some((asked, number)), Some(global)) = (asked, global) {
+                asked.add(number, global);
+            }
+            cut = of;
+        }
         None => bytes(pair, info, found)?,
     }
     found.weights += result.weights;
@@ -74,27 +93,40 @@ fn blocks(pair: &Pair<'_>, info: &TensorInfo, mut block: impl FnMut(&[u8], &[u8]
 
 fn bytes(pair: &Pair<'_>, info: &TensorInfo, found: &mut Verification) -> Result<()> {
     blocks(pair, info, |before, after, start| {
-        if before == after {
-            return true;
-        }
-        let at = before.iter().zip(after).position(|(b, a)| b != a).unwrap_or(0);
-        found.mismatch(|| Mismatch::Bytes { tensor: info.name.clone(), offset: start + at as u64 });
+        let Some(at) = differs(before, after) else { return true };
+        found.mismatch(|| Mismatch::Bytes { tensor: info.name.clone(), offset: start + at });
         false
     })
+}
+
+/// How the weights of a tensor are judged.
+enum Judged<'a> {
+    /// Some cut must explain what went.
+    ByCut,
+    ByRule(Box<Judge<'a>>),
+    /// All must be as it was: the first byte that is not.
+    Copied(Option<u64>),
 }
 
 fn weights(
     pair: &Pair<'_>,
     info: &TensorInfo,
     dtype: Dtype,
+    mut judged: Judged<'_>,
     result: &mut TensorVerification,
     found: &mut Verification,
-) -> Result<Option<Cut>> {
+) -> Result<(Option<Global>, Option<Cut>)> {
     result.weights = (info.range.end - info.range.start) / dtype.size() as u64;
     let rows = if info.shape.len() < 2 { 1 } else { info.shape[0] };
     let cols = result.weights.checked_div(rows).unwrap_or(0);
     let mut walk = Walk { mask: dtype.max_key(), cols, ..Walk::default() };
-    blocks(pair, info, |before, after, _| {
+    let mut failed = Ok(());
+    blocks(pair, info, |before, after, start| {
+        match &mut judged {
+            Judged::ByCut => {}
+            Judged::ByRule(judge) => failed = judge.block(before, after, found),
+            Judged::Copied(at) => *at = at.or_else(|| differs(before, after).map(|at| start + at)),
+        }
         let wrong = |index, before, after| {
             found.mismatch(|| Mismatch::Weight { tensor: info.name.clone(), index, before, after });
         };
@@ -103,11 +135,21 @@ fn weights(
             2 => walk.block(before.as_chunks().0, after.as_chunks().0, |b| u16::from_le_bytes(b).into(), wrong),
             _ => walk.block(before.as_chunks().0, after.as_chunks().0, u32::from_le_bytes, wrong),
         }
-        true
+        failed.is_ok()
     })?;
+    failed?;
+    let by_cut = matches!(judged, Judged::ByCut);
+    let global = match judged {
+        Judged::ByRule(judge) => judge.into_global(),
+        Judged::Copied(Some(offset)) => {
+            found.mismatch(|| Mismatch::Bytes { tensor: info.name.clone(), offset });
+            None
+        }
+        Judged::ByCut | Judged::Copied(None) => None,
+    };
     (result.zeros_before, result.zeros, result.changed) = (walk.zeros_before, walk.zeros, walk.changed);
 
-    let Some(pruned) = walk.tensor.pruned else { return Ok(None) };
+    let Some(pruned) = walk.tensor.pruned else { return Ok((global, None)) };
     result.cut = Some(dtype.magnitude(pruned.key));
     result.scope = match (walk.tensor.violates(), &walk.violated) {
         (None, _) => CutScope::Tensor,
@@ -116,7 +158,7 @@ fn weights(
     };
     result.ties_ordered = result.scope == CutScope::Tensor
         && walk.tensor.kept.is_none_or(|kept| kept.key > pruned.key || kept.index > pruned.index);
-    if let Some((pruned, kept)) = walk.violated {
+    if let Some((pruned, kept)) = walk.violated.filter(|_| by_cut) {
         found.mismatch(|| Mismatch::Cut {
             tensor: info.name.clone(),
             row: pruned.index / cols,
@@ -126,7 +168,12 @@ fn weights(
             kept: dtype.magnitude(kept.key),
         });
     }
-    Ok(Some(Cut { dtype, pruned: pruned.key, kept: walk.tensor.kept.map(|kept| kept.key) }))
+    Ok((global, Some(Cut { dtype, pruned: pruned.key, kept: walk.tensor.kept.map(|kept| kept.key) })))
+}
+
+/// The first byte that differs.
+fn differs(before: &[u8], after: &[u8]) -> Option<u64> {
+    if before == after { None } else { before.iter().zip(after).position(|(b, a)| b != a).map(|at| at as u64) }
 }
 
 /// A weight: its key (the bits without the sign) and where it lies.

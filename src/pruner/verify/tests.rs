@@ -32,7 +32,7 @@ fn compare(before: &[Tensor], after: &[Tensor]) -> Verification {
     };
     let (before, after) = (write("before.safetensors", before), write("after.safetensors", after));
     let last = std::cell::Cell::new((0, 0));
-    let found = verify(&before, &after, &|done, all| {
+    let found = verify(&before, &after, Against::Own, &|done, all| {
         assert!(done >= last.get().0 && done <= all);
         last.set((done, all));
     });
