@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
 use lopper::gpu::Gpu;
-use lopper::pruner::{Action, Options, Pruner, Rule, Target, verify};
+use lopper::pruner::{Action, Against, Options, Pruner, Rule, Target, verify};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/silero_vad_16k.safetensors");
 
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     println!("{} on {}", input.display(), gpu.info().name);
     prune(gpu, &input, &output)?;
 
-    let found = verify(&input, &output, &|_, _| {})?;
+    let found = verify(&input, &output, Against::Own, &|_, _| {})?;
     ensure!(found.ok(), "{} mismatches, the first: {:?}", found.mismatch_count, found.mismatches.first());
     println!("verified: {} of {} weights are zero, the others kept every bit", found.zeros, found.weights);
     Ok(())

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use lopper::pruner::{Compat, Layout, Norm, Options, Pruner, Recipe, Rule, Scope, Score, Selection, Target, Unit};
+use lopper::pruner::{
+    self, Against, Compat, Layout, Norm, Options, Pruner, Recipe, Rule, Scope, Score, Selection, Target, Unit,
+};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -155,6 +157,8 @@ fn what_peers_prune_is_pruned() {
         let options = Options { force: true, ..Options::default() };
         let input = golden("weights.safetensors");
         pruner.prune(&input, &output, &recipe, &options, &|_, _| ControlFlow::Continue(())).unwrap();
+        let found = pruner::verify(&input, &output, Against::Recipe(&recipe), &|_, _| {}).unwrap();
+        assert!(found.ok(), "{name}: {}", found.mismatches[0]);
         let bytes = std::fs::read(&output).unwrap();
         let pruned = SafeTensors::deserialize(&bytes).unwrap();
         // Over all tensors, for scope `global`: scores, weights before and after, the peer's mask.

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use common::{Fill, file_dtype, gpus, weights};
 use lopper::Dtype;
 use lopper::gpu::Gpu;
-use lopper::pruner::{Action, Against, Options, Pruner, Report, Rule, Scope, Selection, Target, quota, verify};
+use lopper::pruner::{
+    Action, Against, Options, Pruner, Report, Rule, Scope, Score, Selection, Target, Unit, quota, verify,
+};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -272,12 +274,20 @@ fn every_adapter_writes_the_same_bytes() {
         }
         let gpu = pollster::block_on(Gpu::open(Some(&index.to_string()))).unwrap();
         let output = folder.file("out.safetensors");
-        let files = [Scope::Tensor, Scope::Row, Scope::Global].map(|scope| {
-            prune(&gpu, &input, &output, &rule(scope, Target::Sparsity(0.42)), SMALL).unwrap();
+        let by_scope = [Scope::Tensor, Scope::Row, Scope::Global].map(|scope| rule(scope, Target::Sparsity(0.42)));
+        let [weights, ..] = by_scope.clone();
+        let by_unit = [Unit::Row, Unit::Column, Unit::Block { rows: 2, cols: 2 }];
+        let by_unit = by_unit.map(|unit| Rule { unit, ..weights.clone() });
+        let random =
+            [Unit::Weight, Unit::Row].map(|unit| Rule { unit, score: Score::Random { seed: 7 }, ..weights.clone() });
+        let groups = Rule { target: Target::Keep(2), scope: Scope::Group(4), ..weights.clone() };
+        let rules = by_scope.into_iter().chain(by_unit).chain(random).chain([groups]);
+        let files = rules.map(|rule| {
+            prune(&gpu, &input, &output, &rule, SMALL).unwrap();
             std::fs::read(&output).unwrap()
         });
         eprintln!("used: {} ({}, {})", info.name, info.backend, info.driver);
-        outputs.push((info.name, files.to_vec()));
+        outputs.push((info.name, files.collect()));
     }
     assert!(!outputs.is_empty(), "there is no adapter");
     for (name, files) in &outputs[1..] {

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::harness::{Folder, MODEL, lopper};
+use crate::harness::{Folder, MODEL, adapter, gpu, lopper};
 
 /// The recipe that a dry run with these options reports.
 fn recipe(folder: &Folder, options: &[&str]) -> String {
@@ -172,4 +172,35 @@ fn a_recipe_that_cannot_be_is_refused_with_file_line_and_rule_and_nothing_is_wri
     lopper(&["recipe", "check", &folder.at("none"), MODEL]).fails(1, &["none"]);
     lopper(&["recipe", "check", &path]).fails(2, &["Usage"]);
     assert_eq!(folder.files().len(), 1);
+}
+
+#[test]
+fn verify_holds_a_checkpoint_against_its_own_rule_and_against_any_other() {
+    if !gpu() {
+        return;
+    }
+    let folder = Folder::new();
+    let output = folder.at("2of4.safetensors");
+    let (args, adapter) = (["prune", MODEL, "-o", &output, "--keep", "2", "--of", "4", "--quiet"], adapter());
+    lopper(&args.iter().map(|arg| arg.to_string()).chain(adapter).collect::<Vec<_>>()).works();
+    let found = lopper(&["verify", MODEL, &output, "--json"]).works().json();
+    assert_eq!((&found["ok"], &found["recipe"]), (&true.into(), &"[[rule]]\nkeep = 2\nof = 4\n".into()));
+    assert!(lopper(&["verify", MODEL, &output]).works().out.contains("held against its rule"));
+    lopper(&["verify", MODEL, &output, "--keep", "2", "--of", "4"]).works();
+
+    let ran = lopper(&["verify", MODEL, &output, "--keep", "1", "--of", "4"]);
+    ran.fails(3, &[]);
+    let group = "in the group of 4 from the weight of output 0, input 0";
+    assert!(ran.out.contains(group) && ran.out.contains("exactly 3 were to go"), "{}", ran.out);
+    let ran = lopper(&["verify", MODEL, &output, "--sparsity", "0.5", "--unit", "row", "--json"]);
+    ran.fails(3, &[]);
+    let kinds: Vec<Value> = ran.json()["mismatches"].as_array().unwrap().iter().map(|m| m["kind"].clone()).collect();
+    assert!(kinds.contains(&"partly".into()), "{kinds:?}");
+    let recipe = folder.at("recipe.toml");
+    fs::write(&recipe, "[[rule]]\nkeep = 2\nof = 4\ninclude = \"final_conv.weight\"\n").unwrap();
+    let ran = lopper(&["verify", MODEL, &output, "--recipe", &recipe]);
+    ran.fails(3, &[]);
+    assert!(ran.out.contains("is not pruned, yet its bytes differ"), "{}", ran.out);
+    lopper(&["verify", MODEL, &output, "--scope", "row"])
+        .fails(2, &["`sparsity`, `threshold` or `keep`", "lopper verify"]);
 }

@@ -137,11 +137,11 @@ impl<'a> Judge<'a> {
                     pruned: name(gone),
                     kept: name(kept),
                 });
-                Fate::Zero
+                Fate::Unknown
             }
             (Some(_), None) => Fate::Gone,
             (None, Some(_)) => Fate::Kept,
-            (None, None) => Fate::Zero,
+            (None, None) => Fate::Unknown,
         };
         self.close(number, unit.sum, fate, size, found)?;
         Ok(run)
@@ -198,7 +198,7 @@ impl<'a> Judge<'a> {
     fn at_most(&self, unit: u64, rank: u64, fate: Fate, weights: u64, most: f64, found: &mut Verification) {
         let score = self.ranks.score(rank);
         let wrong = match (self.ranks.order(), fate) {
-            (Order::Unknown, _) | (_, Fate::Zero) => false,
+            (Order::Unknown, _) | (_, Fate::Unknown) => false,
             (_, Fate::Gone) => score.is_nan() || self.ranks.beyond(score, most, weights),
             (Order::Exact, Fate::Kept) => score <= most,
             (Order::Rounded, Fate::Kept) => !score.is_nan() && self.ranks.beyond(most, score, weights),
@@ -267,8 +267,9 @@ pub(super) fn quota(rule: &Rule, target: Target, units: super::super::Units) -> 
 
 fn fate(before: u32, after: u32) -> Fate {
     match (before, after) {
-        (0, 0) => Fate::Zero,
-        (_, 0) if before != after => Fate::Gone,
-        _ => Fate::Kept,
+        (0, 0) => Fate::Unknown,
+        (_, 0) => Fate::Gone,
+        _ if before == after => Fate::Kept,
+        _ => Fate::Unknown, // which is a mismatch of its own
     }
 }

@@ -9,8 +9,8 @@ pub(super) enum Fate {
     Gone,
     /// It kept its bits.
     Kept,
-    /// It was +0.0 before and is now: no one can tell.
-    Zero,
+    /// It was +0.0 before and is now, so that no one can tell; or it is neither.
+    Unknown,
 }
 
 /// The order of scores, as a number; and where the unit lies, which decides between equal ones.
@@ -68,7 +68,7 @@ impl Pool {
     pub fn take(&mut self, at: At, fate: Fate) {
         self.seen += 1;
         match fate {
-            Fate::Zero => {
+            Fate::Unknown => {
                 self.zero += 1;
                 self.zero_lowest += u64::from(at.rank == 0);
             }
@@ -140,7 +140,7 @@ mod tests {
     fn verdict(units: &[(u64, u8)], go: u64, ties: Ties) -> Option<Wrong> {
         let mut pool = Pool::default();
         for (unit, (rank, fate)) in units.iter().enumerate() {
-            let fate = [Fate::Kept, Fate::Gone, Fate::Zero][usize::from(*fate)];
+            let fate = [Fate::Kept, Fate::Gone, Fate::Unknown][usize::from(*fate)];
             pool.take(At { rank: *rank, unit: unit as u64 }, fate);
         }
         pool.verdict(Asked { go, ties, order: Order::Exact }, |_, _| unreachable!())
