@@ -52,6 +52,7 @@ fn unit(text: &str, rule: &mut Rule) {
             assert_eq!((rows > 0, cols > 0, text.contains('x')), (true, true, true));
             Unit::Block { rows, cols }
         }
+        Ok(UnitWord::Kernel) => Unit::Kernel,
         Ok(UnitWord::Row) => Unit::Row,
         Ok(UnitWord::Column) => Unit::Column,
         Ok(UnitWord::Weight | UnitWord::Nm) => Unit::Weight,

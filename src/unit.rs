@@ -18,6 +18,8 @@ pub enum Unit {
         /// Columns of a block; at least 1.
         cols: u32,
     },
+    /// The kernel between an input and an output of a convolution: all its places. Of a matrix, one weight.
+    Kernel,
     /// All weights of an output.
     Row,
     /// All weights of an input.
@@ -39,11 +41,12 @@ pub enum Norm {
 }
 
 impl Unit {
-    /// `weight`, `block`, `row` or `column`.
+    /// `weight`, `block`, `kernel`, `row` or `column`.
     pub const fn name(self) -> &'static str {
         match self {
             Unit::Weight => "weight",
             Unit::Block { .. } => "block",
+            Unit::Kernel => "kernel",
             Unit::Row => "row",
             Unit::Column => "column",
         }

@@ -167,8 +167,9 @@ fn rows_columns_and_blocks_go_by_their_norms_in_either_layout() {
     let tensors = zoo(Fill::Normal);
     let setup = Setup::new(&tensors);
     let magnitude = |t: usize, i: usize| tensors[t].magnitude(i);
-    let units = [Unit::Row, Unit::Column, Unit::Block { rows: 2, cols: 3 }, Unit::Block { rows: 3, cols: 4 }];
-    for (number, unit) in units.into_iter().enumerate() {
+    let blocks = [Unit::Block { rows: 2, cols: 3 }, Unit::Block { rows: 3, cols: 4 }];
+    let units = [Unit::Row, Unit::Column, Unit::Kernel].into_iter().chain(blocks);
+    for (number, unit) in units.enumerate() {
         for layout in [Layout::OutIn, Layout::InOut] {
             let norm = Norm::ALL[(number + layout as usize) % 4];
             setup.check(&tensors, &Rule { unit, layout, norm, ..half() }, &magnitude);

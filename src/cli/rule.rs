@@ -44,9 +44,10 @@ pub struct RuleArgs {
     /// N:M: --keep N of every M weights along the inputs, M up to 32; `2:4` is --keep 2 --of 4
     #[arg(long, value_name = "M", requires = "keep", conflicts_with = "scope", help_heading = WHAT)]
     pub of: Option<u32>,
-    /// What is kept or pruned as one: weight (this unless given), row (an output neuron or filter), column (an input), nm
-    /// (the same as --of), or a block of rows and columns, such as 4x4
-    #[arg(long, value_name = "weight|row|column|nm|BxC", value_parser = unit, help_heading = WHAT)]
+    /// What is kept or pruned as one: weight (this unless given), kernel (of a convolution, between an input and an
+    /// output), row (an output neuron or filter), column (an input), nm (the same as --of), or a block of rows and columns,
+    /// such as 4x4
+    #[arg(long, value_name = "weight|kernel|row|column|nm|BxC", value_parser = unit, help_heading = WHAT)]
     pub unit: Option<UnitWord>,
     /// How a unit's scores become one; l2 unless given, max is linf
     #[arg(long, value_parser = words(&NORMS), help_heading = WHAT)]

@@ -50,7 +50,7 @@ use crate::{Error, Result};
 /// | `of` | a number, with `keep`: so many of each group stay | [`Scope::Group`](super::Scope::Group) |
 /// | `sparsity-for` | `"GLOB=S"`, or a list of such | [`Selection::sparsity_for`](super::Selection::sparsity_for) |
 /// | `scope` | `tensor`, `row` or `global` | [`Scope`](super::Scope) |
-/// | `unit` | `weight`, `nm` (with `keep` and `of`), `row`, `column`, or a block such as `4x4` | [`Unit`](super::Unit) |
+/// | `unit` | `weight`, `nm` (with `keep` and `of`), `kernel`, `row`, `column`, or a block such as `4x4` | [`Unit`](super::Unit) |
 /// | `norm` | `l1`, `l2`, `linf` (or `max`) or `mean` | [`Norm`](super::Norm) |
 /// | `score` | `magnitude`, `random`, `wanda`, `activation`, `file` or `signed-file` | [`Score`](super::Score) |
 /// | `activations` | a file, with `wanda` and `activation` | |

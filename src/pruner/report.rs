@@ -43,7 +43,7 @@ pub struct RuleReport {
     pub threshold: Option<f64>,
     /// How many to keep, if that was asked.
     pub keep: Option<u64>,
-    /// `weight`, `row`, `column`, or a block such as `4x4`.
+    /// `weight`, `kernel`, `row`, `column`, or a block such as `4x4`.
     pub unit: String,
     /// How the scores of a unit's weights become one: `l1`, `l2`, `linf` or `mean`. Means nothing to single weights.
     pub norm: &'static str,

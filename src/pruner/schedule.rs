@@ -104,6 +104,7 @@ fn matrix(rule: &Rule, dtype: Dtype, shape: &[u64]) -> (Arrangement, Job) {
     let shape = arrangement.shape();
     let unit = match rule.unit {
         Unit::Weight => Shape::new(1, 1),
+        Unit::Kernel => Shape::new(1, arrangement.columns_per_input()),
         Unit::Row | Unit::Column => Shape::new(1, shape.cols),
         Unit::Block { rows, cols } => Shape::new(rows.into(), cols.into()),
     };

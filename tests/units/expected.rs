@@ -67,6 +67,10 @@ impl Tensor {
         match rule.unit {
             Unit::Weight => rows.into_iter().map(|row| row.into_iter().map(|i| vec![i]).collect()).collect(),
             Unit::Row | Unit::Column => rows.into_iter().map(|row| vec![row]).collect(),
+            Unit::Kernel => {
+                let ([_, _, k], _) = self.axes(rule.layout);
+                rows.into_iter().map(|row| row.chunks(k).map(<[_]>::to_vec).collect()).collect()
+            }
             Unit::Block { rows: r, cols: c } => {
                 let block = |rows: &[Vec<usize>], at: usize| {
                     rows.iter().flat_map(|row| row[at..row.len().min(at + c as usize)].to_vec()).collect::<Vec<_>>()

@@ -64,6 +64,7 @@ fn check_keep<'a>(rule: &Rule, tensors: impl Iterator<Item = (&'a PlannedTensor,
     let what = match rule.unit {
         Unit::Weight => "weights",
         Unit::Block { .. } => "blocks",
+        Unit::Kernel => "kernels",
         Unit::Row => "rows",
         Unit::Column => "columns",
     };

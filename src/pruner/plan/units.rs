@@ -37,6 +37,8 @@ impl Axes {
             }
             (Unit::Weight, Scope::Row) => (rows * cols, rows),
             (Unit::Weight, _) => (rows * cols, 1),
+            (Unit::Kernel, Scope::Row) => (rows * self.inputs, rows),
+            (Unit::Kernel, _) => (rows * self.inputs, 1),
             (Unit::Row, _) => (rows, 1),
             (Unit::Column, _) => (self.inputs, 1),
             (Unit::Block { rows: r, cols: c }, scope) => {

@@ -31,6 +31,7 @@ pub struct Draft {
 pub enum UnitWord {
     Weight,
     Nm,
+    Kernel,
     Row,
     Column,
     Block { rows: u32, cols: u32 },
@@ -81,6 +82,7 @@ impl Draft {
                 return Err("unit `nm` needs `keep` and `of`: 2:4 is `keep` 2 `of` 4".into());
             }
             None | Some(UnitWord::Weight | UnitWord::Nm) => Unit::Weight,
+            Some(UnitWord::Kernel) => Unit::Kernel,
             Some(UnitWord::Row) => Unit::Row,
             Some(UnitWord::Column) => Unit::Column,
             Some(UnitWord::Block { rows, cols }) => Unit::Block { rows, cols },

@@ -36,8 +36,13 @@ pub const COMPATS: [(&str, Compat); 6] = [
     (Compat::Lopper.name(), Compat::Lopper),
 ];
 
-pub const UNITS: [(&str, UnitWord); 4] =
-    [("weight", UnitWord::Weight), ("nm", UnitWord::Nm), ("row", UnitWord::Row), ("column", UnitWord::Column)];
+pub const UNITS: [(&str, UnitWord); 5] = [
+    ("weight", UnitWord::Weight),
+    ("nm", UnitWord::Nm),
+    ("kernel", UnitWord::Kernel),
+    ("row", UnitWord::Row),
+    ("column", UnitWord::Column),
+];
 
 /// What the word stands for.
 pub fn one_of<T: Copy>(what: &str, text: &str, words: &[(&str, T)]) -> Result<T, String> {

@@ -98,6 +98,7 @@ impl Grid {
     fn unit_shape(&self) -> (u64, u64) {
         match self.unit {
             Unit::Weight => (1, 1),
+            Unit::Kernel => (1, self.kernel),
             Unit::Row | Unit::Column => (1, self.shape().1),
             Unit::Block { rows, cols } => (rows.into(), cols.into()),
         }
@@ -161,6 +162,7 @@ impl Grid {
         let (row, col) = (unit / across * r, unit % across * c);
         match self.unit {
             Unit::Weight => self.weight_name((row, col)),
+            Unit::Kernel => format!("the kernel of output {row}, input {}", col / self.kernel),
             Unit::Row => format!("row {row}"),
             Unit::Column => format!("column {row}"),
             Unit::Block { .. } => format!("the block at row {row}, column {col}"),
