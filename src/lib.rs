@@ -72,6 +72,7 @@ pub mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gpu;
+pub mod inspect;
 pub mod kernels;
 pub mod pruner;
 pub mod record;

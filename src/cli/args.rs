@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use lopper::pruner::Earlier;
 
 use super::rule::RuleArgs;
-use super::values::parse_bytes;
+use super::values::{magnitude, parse_bytes, share};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -55,6 +55,54 @@ not opened: give --recipe, or the options, where the scores are to be checked to
 
 Exit codes: 0 all as it must be, 1 could not be checked, 2 the command line makes no sense, 3 a mismatch was found";
 
+const INSPECT_HELP: &str = "\
+Examples:
+  lopper inspect model.safetensors
+  lopper inspect llama/ --tensors | less -S
+  lopper inspect llama/ --json | jq '.tensors[] | select(.values.nan > 0) | .name'
+
+Tensors whose names differ in numbers only are one kind; of medians and cuts the table shows the middle one, of maxima and
+norms the ends, of 2:4 the least share of groups of 4 along a row of which 2 are zero. The last column counts magnitudes by
+powers of two, up to the one at its end.
+
+Exit codes: 0 done, 1 could not be read, 2 the command line makes no sense";
+
+const SWEEP_HELP: &str = "\
+Examples:
+  What a sparsity does to each kind of tensors:
+    lopper sweep llama/
+  0.5 of all, where it costs least, but no more than 0.7 of any tensor; and then do it:
+    lopper sweep llama/ --allocate error --sparsity 0.5 --max 0.7 -o recipe.toml
+    lopper prune llama/ -o pruned/ --recipe recipe.toml
+  By outliers, as OWL does:
+    lopper sweep llama/ --allocate owl --sparsity 0.7 --activations norms.safetensors -o recipe.toml
+
+Errors are of weights, not of what a model says: measure that after pruning.
+
+Exit codes: 0 done, 1 could not be read or not be shared out, 2 the command line makes no sense";
+
+const COMPARE_HELP: &str = "\
+Examples:
+  What fine-tuning did to a pruned model, and whether its zeros are still there:
+    lopper compare pruned.safetensors tuned.safetensors
+  Two ways of pruning:
+    lopper compare magnitude/ wanda/ --json | jq '.tensors[] | [.name, .agreement]'
+
+Masks agree where a weight is zero in both or in neither. Tensors are compared by value, so their types may differ.
+
+Exit codes: 0 done, whether they differ or not, 1 could not be read, 2 the command line makes no sense";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  lopper completions bash > ~/.local/share/bash-completion/completions/lopper
+  lopper completions zsh > \"${fpath[1]}/_lopper\"
+  lopper completions fish > ~/.config/fish/completions/lopper.fish";
+
+const MAN_HELP: &str = "\
+Examples:
+  lopper man | man -l -
+  lopper man -o ~/.local/share/man/man1";
+
 const RECIPE_HELP: &str = "\
 A recipe is rules in order; the last one that selects a tensor decides, and what none selects is copied. Its keys are the
 options of `lopper prune`; paths start from the recipe's folder:
@@ -96,12 +144,22 @@ pub struct Cli {
 pub enum Command {
     /// Set the smallest weights of a checkpoint to zero
     Prune(Box<PruneArgs>),
+    /// Say what the weights of a checkpoint are like; needs no GPU
+    Inspect(InspectArgs),
+    /// Say what each sparsity does to each tensor, and share one out among them; needs no GPU
+    Sweep(SweepArgs),
+    /// Hold two checkpoints side by side; needs no GPU
+    Compare(CompareArgs),
     /// Look at a recipe of several rules
     Recipe(RecipeArgs),
     /// Check a pruned checkpoint against its original and its recipe, on the CPU
     Verify(Box<VerifyArgs>),
     /// List the GPU adapters, and whether they will do
     Devices(DevicesArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +199,113 @@ pub struct PruneArgs {
     /// No progress bar and no table
     #[arg(short, long, help_heading = "How it runs")]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT_HELP)]
+pub struct InspectArgs {
+    /// A .safetensors file, or the folder or index of a sharded checkpoint
+    pub input: PathBuf,
+    /// A line for each tensor, not for each kind of tensors
+    #[arg(long)]
+    pub tensors: bool,
+    /// Print all of it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SWEEP_HELP)]
+pub struct SweepArgs {
+    /// A .safetensors file, or the folder or index of a sharded checkpoint
+    pub input: PathBuf,
+    /// Share a sparsity out among tensors: the same for each, by the least error, or by outliers (OWL)
+    #[arg(long, value_enum, requires = "sparsity")]
+    pub allocate: Option<AllocateWord>,
+    /// The sparsity of all selected weights together
+    #[arg(long, value_name = "S", value_parser = share, requires = "allocate")]
+    pub sparsity: Option<f64>,
+    /// No tensor gets less than this
+    #[arg(long, value_name = "S", value_parser = share, default_value_t = 0.0)]
+    pub min: f64,
+    /// No tensor gets more than this
+    #[arg(long, value_name = "S", value_parser = share, default_value_t = 1.0)]
+    pub max: f64,
+    /// For OWL: a safetensors file with the norm of each input
+    #[arg(long, value_name = "FILE", required_if_eq("allocate", "owl"))]
+    pub activations: Option<PathBuf>,
+    /// For OWL: sparsities are at most this far from the one that is asked for
+    #[arg(long, value_name = "S", value_parser = share, default_value_t = 0.08)]
+    pub lambda: f64,
+    /// For OWL: a score is an outlier if it is more than so many times the mean of its layer
+    #[arg(long, value_name = "M", value_parser = magnitude, default_value_t = 5.0)]
+    pub outlier: f64,
+    /// Write the recipe here; it is printed unless this or --json is given
+    #[arg(short, long, value_name = "FILE.toml", requires = "allocate")]
+    pub output: Option<PathBuf>,
+    /// Only tensors that match; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// Not tensors that match, whatever else holds; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Every float tensor, of any name and any rank
+    #[arg(long, conflicts_with = "include")]
+    pub all: bool,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = COMPARE_HELP)]
+pub struct CompareArgs {
+    /// A .safetensors file, or the folder or index of a sharded checkpoint: A
+    pub first: PathBuf,
+    /// Another: B
+    pub second: PathBuf,
+    /// A line for each tensor, not for each kind of tensors
+    #[arg(long)]
+    pub tensors: bool,
+    /// Print all of it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_HELP)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = MAN_HELP)]
+pub struct ManArgs {
+    /// Write lopper.1, lopper-prune.1 and so on into this folder, which must exist
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a sparsity is shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AllocateWord {
+    /// The same for each
+    Uniform,
+    /// The sum of the squares of relative errors is as small as it can be
+    Error,
+    /// Layers with more outliers keep more (Yin et al., 2023)
+    Owl,
+}
+
+impl AllocateWord {
+    pub fn name(self) -> &'static str {
+        match self {
+            AllocateWord::Uniform => "uniform",
+            AllocateWord::Error => "error",
+            AllocateWord::Owl => "owl",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

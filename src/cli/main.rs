@@ -3,7 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod compare;
 mod devices;
+mod generated;
+mod inspect;
 mod plan;
 mod progress;
 mod prune;
@@ -11,6 +14,7 @@ mod recipe;
 mod report;
 mod rule;
 mod stop;
+mod sweep;
 mod table;
 mod text;
 mod values;
@@ -23,9 +27,14 @@ use clap::Parser;
 fn main() -> ExitCode {
     let done = match args::Cli::parse().command {
         args::Command::Prune(args) => prune::run(&args),
+        args::Command::Inspect(args) => inspect::run(&args),
+        args::Command::Sweep(args) => sweep::run(&args),
+        args::Command::Compare(args) => compare::run(&args),
         args::Command::Recipe(args) => recipe::run(&args),
         args::Command::Verify(args) => verify::run(&args),
         args::Command::Devices(args) => devices::run(&args),
+        args::Command::Completions(args) => generated::completions(&args),
+        args::Command::Man(args) => generated::man(&args),
     };
     done.unwrap_or_else(|error| text::failure(&error))
 }

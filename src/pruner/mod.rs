@@ -8,6 +8,7 @@
 mod arrange;
 mod compat;
 mod ends;
+mod owl;
 mod plan;
 mod recipe;
 mod report;
@@ -26,6 +27,7 @@ pub use crate::checkpoint::Earlier;
 pub use crate::{Norm, Scope, Target, Unit, quota};
 pub use compat::Compat;
 pub use ends::{Sink, Source};
+pub use owl::outlier_shares;
 pub use plan::{Plan, PlannedTensor, Units};
 pub use recipe::Recipe;
 #[doc(hidden)]
