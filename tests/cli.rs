@@ -7,6 +7,8 @@
 
 #[path = "cli/harness.rs"]
 mod harness;
+#[path = "cli/inspect.rs"]
+mod inspect;
 #[path = "cli/recipes.rs"]
 mod recipes;
 #[cfg(unix)]

@@ -8,7 +8,8 @@ use crate::Dtype;
 /// share their sign's neighbours down to 8 bits of mantissa (1 part in 256).
 ///
 /// What it says of 16 and 8 bits is exact. Of F32, a cut is off by at most 1 part in 256, and a relative error by at most 1
-/// part in 500, since a magnitude lies within 1 part in 512 of the middle of its bin.
+/// part in 500, since a magnitude lies within 1 part in 512 of the middle of its bin, but for subnormal ones (below
+/// 1.2e-38), whose bins are coarser.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Magnitudes {
     dtype: Dtype,

@@ -180,6 +180,8 @@ impl Spread {
     }
 
     pub fn take(&mut self, norm: f64) {
+        // One that lies above infinity, whatever its sign was.
+        let norm = if norm.is_nan() { f64::NAN } else { norm };
         if self.keep {
             self.norms.push(norm);
         }
