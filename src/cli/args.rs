@@ -184,6 +184,9 @@ pub struct PruneArgs {
     /// Write what was done to this JSON file
     #[arg(long, value_name = "FILE", help_heading = "How it runs")]
     pub report: Option<PathBuf>,
+    /// Write a page to look at: before and after, by tensor, the cut, where the time went. Reads the input once more
+    #[arg(long, value_name = "FILE.html", conflicts_with = "dry_run", help_heading = "How it runs")]
+    pub html: Option<PathBuf>,
     /// Show what would happen to each tensor and why; needs no GPU and writes no checkpoint
     #[arg(long, help_heading = "How it runs")]
     pub dry_run: bool,
@@ -209,6 +212,9 @@ pub struct InspectArgs {
     /// A line for each tensor, not for each kind of tensors
     #[arg(long)]
     pub tensors: bool,
+    /// Write a page to look at: one file, no network
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// Print all of it as JSON
     #[arg(long)]
     pub json: bool,
@@ -252,6 +258,9 @@ pub struct SweepArgs {
     /// Every float tensor, of any name and any rank
     #[arg(long, conflicts_with = "include")]
     pub all: bool,
+    /// Write a page to look at: one file, no network
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
@@ -267,6 +276,9 @@ pub struct CompareArgs {
     /// A line for each tensor, not for each kind of tensors
     #[arg(long)]
     pub tensors: bool,
+    /// Write a page to look at: one file, no network
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// Print all of it as JSON
     #[arg(long)]
     pub json: bool,

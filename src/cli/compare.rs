@@ -9,6 +9,8 @@ use lopper::checkpoint::Checkpoint;
 use lopper::inspect::{Comparison, TensorComparison, compare};
 
 use super::args::CompareArgs;
+use super::file::NewFile;
+use super::page;
 use super::progress::Bar;
 use super::table::{Grid, groups};
 use super::text::{self, count, percent};
@@ -16,11 +18,16 @@ use super::text::{self, count, percent};
 pub fn run(args: &CompareArgs) -> Result<ExitCode> {
     let (first, second) = (Checkpoint::open(&args.first)?, Checkpoint::open(&args.second)?);
     let bar = Bar::new(false);
+    let html = args.html.as_ref().map(|path| NewFile::create(path, &args.first, Some(&args.second))).transpose()?;
     let found = compare(&first, &second, &|done, all| {
         bar.set(done, all);
         ControlFlow::Continue(())
     })?;
     drop(bar);
+    if let Some(file) = html {
+        let page = page::compare::page(&args.first, &args.second, &found);
+        file.write(|to| to.write_all(page.html().as_bytes()))?;
+    }
     match args.json {
         true => text::print_json(&found)?,
         false => text::print(&shown(&found, args.tensors)?)?,

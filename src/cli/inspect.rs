@@ -10,6 +10,8 @@ use lopper::inspect::{SPARSITIES, TensorSurvey, Values, survey};
 use serde::Serialize;
 
 use super::args::InspectArgs;
+use super::file::NewFile;
+use super::page;
 use super::progress::Bar;
 use super::table::{Grid, groups, pattern};
 use super::text::{self, bytes, count, magnitude, percent};
@@ -39,12 +41,17 @@ struct Kind {
 
 pub fn run(args: &InspectArgs) -> Result<ExitCode> {
     let checkpoint = Checkpoint::open(&args.input)?;
+    let html = args.html.as_ref().map(|path| NewFile::create(path, &args.input, None)).transpose()?;
     let bar = Bar::new(false);
     let found = survey(&checkpoint, &|done, all| {
         bar.set(done, all);
         ControlFlow::Continue(())
     })?;
     drop(bar);
+    if let Some(file) = html {
+        let page = page::inspect::page(&args.input, &found, checkpoint.total_bytes());
+        file.write(|to| to.write_all(page.html().as_bytes()))?;
+    }
     if args.json {
         let weights = found.iter().filter(|t| t.values.is_some()).map(|t| t.weights).sum();
         let zeros = found.iter().filter_map(|t| t.values.as_ref()).map(|v| v.zeros).sum();
@@ -151,7 +158,7 @@ fn shown(found: &[TensorSurvey], total: u64, each: bool) -> Result<String> {
 }
 
 /// Weights of each power of two, over all of these tensors.
-fn binades(values: &[&Values]) -> Vec<(i32, u64)> {
+pub fn binades(values: &[&Values]) -> Vec<(i32, u64)> {
     let mut all = std::collections::BTreeMap::new();
     for (exponent, count) in values.iter().flat_map(|v| &v.binades) {
         *all.entry(*exponent).or_insert(0) += count;
@@ -163,7 +170,7 @@ fn binades(values: &[&Values]) -> Vec<(i32, u64)> {
 const SPARKS: i32 = 16;
 
 /// One character for each power of two, as high as it has weights: `▁▁▂▄▇█▃▁ to 2^-2`.
-fn spark(binades: &[(i32, u64)]) -> String {
+pub fn spark(binades: &[(i32, u64)]) -> String {
     let Some((last, _)) = binades.last() else { return String::new() };
     let highest = binades.iter().map(|(_, count)| *count).max().unwrap_or(1);
     let bar = |exponent: i32| {
@@ -177,7 +184,7 @@ fn spark(binades: &[(i32, u64)]) -> String {
 }
 
 /// The middle one.
-fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()

@@ -5,13 +5,14 @@
 mod args;
 mod compare;
 mod devices;
+mod file;
 mod generated;
 mod inspect;
+mod page;
 mod plan;
 mod progress;
 mod prune;
 mod recipe;
-mod report;
 mod rule;
 mod stop;
 mod sweep;

@@ -9,9 +9,10 @@ use lopper::gpu::Gpu;
 use lopper::pruner::{Action, Options, Plan, Pruner, Recipe, Report, TensorReport};
 
 use super::args::PruneArgs;
+use super::file::{NewFile, json};
+use super::page;
 use super::plan::goes;
 use super::progress::Bar;
-use super::report::ReportFile;
 use super::stop::Stop;
 use super::table::{Grid, groups, range};
 use super::text::{self, bytes, count, percent};
@@ -22,12 +23,13 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
     let checkpoint = Checkpoint::open(&args.input)?;
     let plan = Plan::new(&recipe, checkpoint.tensors())?;
     let output = args.output.as_deref();
-    let report_file = args.report.as_ref().map(|path| ReportFile::create(path, &args.input, output)).transpose()?;
+    let report_file = args.report.as_ref().map(|path| NewFile::create(path, &args.input, output)).transpose()?;
+    let html_file = args.html.as_ref().map(|path| NewFile::create(path, &args.input, output)).transpose()?;
     let wants_report = report_file.is_some();
     let (report, shown) = match output {
         Some(output) if !args.dry_run => {
             drop(checkpoint);
-            let stop = Stop::listen(report_file.as_ref().map(ReportFile::temporary))?;
+            let stop = Stop::listen(report_file.as_ref().map(NewFile::temporary))?;
             let pruner = Pruner::new(pollster::block_on(Gpu::open(args.adapter.as_deref()))?);
             stop.cleans_up(pruner.unfinished());
             let mut options = Options::default();
@@ -59,8 +61,13 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
             (wants_report.then(|| plan.dry_report(&recipe, checkpoint.tensors())), shown)
         }
     };
+    if let (Some(file), Some(report)) = (html_file, &report) {
+        let page =
+            page::prune::page(args, report).and_then(|page| file.write(|to| to.write_all(page.html().as_bytes())));
+        page.context("the pruned checkpoint was written, its page was not")?;
+    }
     if let (Some(file), Some(report)) = (report_file, report) {
-        file.write(&report).context(match report.adapter {
+        file.write(json(&report)).context(match report.adapter {
             Some(_) => "the pruned checkpoint was written, its report was not",
             None => "the report was not written",
         })?;
@@ -77,7 +84,7 @@ fn preview(plan: &Plan, infos: &[TensorInfo], recipe: &Recipe) -> String {
     for (planned, info) in plan.tensors.iter().zip(infos) {
         let weights = planned.shape.weights();
         let goes = goes(planned, planned.rule.map(|r| &recipe.rules[r]));
-        let (dtype, shape) = (info.dtype.to_string(), shape(&info.shape));
+        let (dtype, shape) = (info.dtype.to_string(), text::shape(&info.shape));
         grid.row([info.name.clone(), dtype, shape, count(weights), goes, planned.reason.clone()]);
     }
     let pruned = || plan.tensors.iter().filter(|t| t.action == Action::Prune);
@@ -86,14 +93,6 @@ fn preview(plan: &Plan, infos: &[TensorInfo], recipe: &Recipe) -> String {
     format!(
         "{grid}{pruned} of {all} tensors would be pruned, {weights} weights; this was a dry run, nothing was written\n"
     )
-}
-
-/// The dimensions; where they are very many, the first of them and how many there are.
-fn shape(dims: &[u64]) -> String {
-    match dims.len() {
-        0..=32 => format!("{dims:?}"),
-        rank => format!("{:?}… {} dimensions", &dims[..32], count(rank as u64)),
-    }
 }
 
 /// What a run shows: tensors that were pruned, those that were copied, and the totals.

@@ -4,19 +4,21 @@ use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lopper::checkpoint::Checkpoint;
 use lopper::inspect::{Allocation, Magnitudes, Point, TensorSurvey, allocate, survey};
 use lopper::pruner::{self, Plan, Recipe, Rule, Selection, Target, quota};
 use serde::Serialize;
 
 use super::args::{AllocateWord, SweepArgs};
+use super::file::NewFile;
+use super::page;
 use super::progress::Bar;
 use super::table::{Grid, groups};
 use super::text::{self, count, magnitude};
 
 /// Sparsities of the curves.
-const CURVE: [f64; 21] = [
+pub const CURVE: [f64; 21] = [
     0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99,
 ];
 
@@ -40,15 +42,17 @@ struct Line<'a> {
 }
 
 /// A tensor that is selected.
-struct Selected<'a> {
-    tensor: &'a TensorSurvey,
-    magnitudes: &'a Magnitudes,
-    allocated: Option<Point>,
-    outliers: Option<f64>,
+pub struct Selected<'a> {
+    pub tensor: &'a TensorSurvey,
+    pub magnitudes: &'a Magnitudes,
+    pub allocated: Option<Point>,
+    pub outliers: Option<f64>,
 }
 
 pub fn run(args: &SweepArgs) -> Result<ExitCode> {
     let checkpoint = Checkpoint::open(&args.input)?;
+    let html = args.html.as_ref().map(|path| NewFile::create(path, &args.input, None)).transpose()?;
+    let recipe_file = args.output.as_ref().map(|path| NewFile::create(path, &args.input, None)).transpose()?;
     let selection =
         Selection { include: args.include.clone(), exclude: args.exclude.clone(), all: args.all, ..Default::default() };
     let target = Target::Sparsity(args.sparsity.unwrap_or(0.5));
@@ -80,8 +84,12 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
         _ => None,
     };
     drop(bar);
-    if let (Some(path), Some(recipe)) = (&args.output, &allocated) {
-        std::fs::write(path, recipe).with_context(|| format!("cannot write {}", path.display()))?;
+    if let (Some(file), Some(recipe)) = (recipe_file, &allocated) {
+        file.write(|to| to.write_all(recipe.as_bytes()))?;
+    }
+    if let Some(file) = html {
+        let page = page::sweep::page(&args.input, &selected, args, allocated.as_deref());
+        file.write(|to| to.write_all(page.html().as_bytes()))?;
     }
     if args.json {
         let lines = selected.iter().map(|s| Line {

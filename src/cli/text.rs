@@ -149,6 +149,14 @@ pub fn magnitude(value: f64) -> String {
     }
 }
 
+/// The dimensions; where they are very many, the first of them and how many there are.
+pub fn shape(dims: &[u64]) -> String {
+    match dims.len() {
+        0..=32 => format!("{dims:?}"),
+        rank => format!("{:?}… {} dimensions", &dims[..32], count(rank as u64)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

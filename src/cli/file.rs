@@ -1,20 +1,20 @@
-//! `--report`: a JSON file that appears whole or not at all, and never in place of a checkpoint.
+//! Files beside checkpoints (`--report`, `--html`, a recipe): each appears whole or not at all, and never in place of a
+//! checkpoint.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, bail};
-use lopper::pruner::Report;
 use tempfile::NamedTempFile;
 
 /// The file, open beside its final name from the start: a long run does not fail at its last step.
-pub struct ReportFile {
+pub struct NewFile {
     path: PathBuf,
     file: NamedTempFile,
 }
 
-impl ReportFile {
+impl NewFile {
     /// Opens it.
     pub fn create(path: &Path, input: &Path, output: Option<&Path>) -> Result<Self> {
         let name = path.display();
@@ -25,18 +25,18 @@ impl ReportFile {
             if let Some(forbidden) = forbidden
                 && place.starts_with(resolve(forbidden)?)
             {
-                bail!("will not write the report to {name}: that is in the {what}; choose a place outside of it");
+                bail!("will not write {name}: that is in the {what}; choose a place outside of it");
             }
         }
         if place.is_dir() || place.extension().is_some_and(|e| e == "safetensors") {
-            bail!("will not write the report to {name}: that is no name for a JSON file");
+            bail!("will not write {name}: that is a folder, or the name of a checkpoint");
         }
         let folder = place.parent().unwrap_or(Path::new("/"));
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".lopper-report-").suffix(".tmp");
+        builder.prefix(".lopper-new-").suffix(".tmp");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder).with_context(|| format!("cannot create the report {name}"))?;
+        let file = builder.tempfile_in(folder).with_context(|| format!("cannot create {name}"))?;
         Ok(Self { path: place, file })
     }
 
@@ -46,16 +46,20 @@ impl ReportFile {
     }
 
     /// Writes it and gives it its name.
-    pub fn write(mut self, report: &Report) -> Result<()> {
+    pub fn write(mut self, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         let name = self.path.display().to_string();
         let mut buffered = BufWriter::new(self.file.as_file_mut());
-        let written = serde_json::to_writer_pretty(&mut buffered, report).map_err(io::Error::from);
-        let written = written.and_then(|()| buffered.write_all(b"\n")).and_then(|()| buffered.flush());
+        let written = contents(&mut buffered).and_then(|()| buffered.flush());
         drop(buffered);
         written.and_then(|()| self.file.as_file().sync_all()).with_context(|| format!("cannot write {name}"))?;
         self.file.persist(&self.path).map_err(|e| e.error).with_context(|| format!("cannot write {name}"))?;
         Ok(())
     }
+}
+
+/// JSON and a line end.
+pub fn json(value: &impl serde::Serialize) -> impl FnOnce(&mut dyn Write) -> io::Result<()> {
+    move |to| serde_json::to_writer_pretty(&mut *to, value).map_err(io::Error::from).and_then(|()| to.write_all(b"\n"))
 }
 
 /// The path without links, `.` and `..`, as far as it exists.
@@ -79,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_may_not_lie_in_the_input_or_the_output() {
+    fn a_new_file_may_not_lie_in_the_input_or_the_output() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("in")).unwrap();
         fs::write(at("m.safetensors"), "").unwrap();
         fs::write(at("in/model.safetensors.index.json"), "").unwrap();
         let refused = |report: &str, input: &str| {
-            let made = ReportFile::create(&at(report), &at(input), Some(&at("out")));
+            let made = NewFile::create(&at(report), &at(input), Some(&at("out")));
             made.map(|_| ()).unwrap_err().to_string()
         };
         assert!(refused("in/r.json", "in").contains("in the input"));
@@ -95,9 +99,9 @@ mod tests {
         assert!(refused("m.safetensors", "m.safetensors").contains("in the input"));
         assert!(refused("out/r.json", "in").contains("in the output"));
         assert!(refused("out", "in").contains("in the output"));
-        assert!(refused("other.safetensors", "in").contains("no name for a JSON file"));
-        assert!(refused("missing/r.json", "in").contains("cannot create the report"));
-        ReportFile::create(&at("r.json"), &at("in"), Some(&at("out"))).unwrap();
+        assert!(refused("other.safetensors", "in").contains("the name of a checkpoint"));
+        assert!(refused("missing/r.json", "in").contains("cannot create"));
+        NewFile::create(&at("r.json"), &at("in"), Some(&at("out"))).unwrap();
         assert!(!at("r.json").exists(), "nothing is left of a report that was not written");
     }
 }
