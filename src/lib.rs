@@ -22,13 +22,14 @@
 //! | a safetensors checkpoint | [`pruner::Pruner`] |
 //! | tensors that come from and go to anywhere, larger than the GPU | [`Pruner::prune_tensors`](pruner::Pruner::prune_tensors), a [`pruner::Source`] and a [`pruner::Sink`] |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
+//! | a question about weights, before or after | [`inspect`], which needs no GPU |
 //! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
 //!
 //! The layers use those below them, never one above:
 //!
 //! ```text
-//! pruner ──────► checkpoint        a rule becomes a plan, a plan is run; tensors in files
-//!    ▼
+//! pruner ─┬────► checkpoint        a rule becomes a plan, a plan is run; tensors in files
+//!    ▼  inspect                    what weights are like, on the CPU
 //! scheduler      record            chunks through a ring of slots; whole prunings in a caller's commands
 //!    └─────┬───────┘
 //!       kernels ──► gpu            one module per shader; what is needed of a device
