@@ -97,7 +97,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("score", score::SPEC.source, &["main"]),
     ("scale", scale::SPEC.source, &["main"]),
     ("random", random::SPEC.source, &["main"]),
-    ("pool", pool::NARROW.source, &["narrow", "wide"]),
+    ("pool", pool::NARROW.source, &["narrow", "wide", "strips"]),
     ("bracket", bracket::SAMPLE.source, &["sample", "place"]),
     ("histogram", histogram::SPEC.source, &["main"]),
     ("threshold", threshold::SPEC.source, &["main"]),

@@ -66,7 +66,7 @@ impl Kernels {
         let mut variant = view.variant();
         let more = [("WORKGROUP", self.tuning.workgroup.into()), ("DTYPE", f64::from(view.dtype as u8))];
         let constants = variant.constants(more);
-        variant.mode = view.dtype as u32;
+        variant.mode = view.dtype as u64;
         let share = view.share(self.tuning);
         let uniform = self.uniform(&view.words(share.span));
         let [scales, scores] = [scales, scores].map(Part::binding);
