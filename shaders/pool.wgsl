@@ -139,26 +139,29 @@ fn add_strip(strip: Strip, at: u32) -> Strip {
     return next;
 }
 
-fn add_four(strip: Strip, at: u32, down: u32) -> Strip {
-    return add_strip(add_strip(add_strip(add_strip(strip, at), at + down), at + 2u * down), at + 3u * down);
-}
-
-// Loops cost more than what is in them, so there are as few as a block's size allows.
+// Loops cost more than what is in them: those that go round once are none, and four rows are one step.
 fn add_rows(first: u32, rows: u32) -> Strip {
-    var strip: Strip;
     let down = view.stride * SIZE / 16u;
-    if COLS * SIZE > 64u {
-        for (var r = 0u; r < rows; r++) {
-            for (var q = 0u; q < COLS * SIZE / 16u; q += 4u) { strip = add_strip(strip, first + r * down + q); }
+    let four = EVEN && ROWS % 4u == 0u && COLS * SIZE <= 64u;
+    let end = select(rows, ROWS, EVEN || ROWS == 1u);
+    var strip: Strip;
+    var at = first;
+    var r = 0u;
+    loop {
+        var q = 0u;
+        loop {
+            strip = add_strip(strip, at + q);
+            q += 4u;
+            if q >= COLS * SIZE / 16u { break; }
         }
-    } else if ROWS == 1u {
-        strip = add_strip(strip, first);
-    } else if EVEN && ROWS == 4u {
-        strip = add_four(strip, first, down);
-    } else if EVEN && ROWS % 4u == 0u {
-        for (var r = 0u; r < ROWS; r += 4u) { strip = add_four(strip, first + r * down, down); }
-    } else {
-        for (var r = 0u; r < rows; r++) { strip = add_strip(strip, first + r * down); }
+        if four {
+            strip = add_strip(strip, at + down);
+            strip = add_strip(strip, at + 2u * down);
+            strip = add_strip(strip, at + 3u * down);
+        }
+        at += select(1u, 4u, four) * down;
+        r += select(1u, 4u, four);
+        if r >= end { break; }
     }
     return strip;
 }
