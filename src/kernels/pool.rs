@@ -99,7 +99,7 @@ impl Kernels {
         let path = Path::of(view, rule);
         // A workgroup of wide blocks takes one, or eight where it has eight threads.
         let wide_lanes = if self.tuning.row_workgroup < 64 { 8 } else { 64 };
-        let lanes = if path == Path::Wide { wide_lanes } else { self.tuning.workgroup };
+        let lanes = if path == Path::Wide { wide_lanes } else { self.tuning.workgroup.min(64) };
         let mut span = 0;
         let workgroups = match path {
             Path::Narrow => blocks.div_ceil(lanes.into()),

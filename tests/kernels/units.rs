@@ -87,24 +87,27 @@ fn scale_rounds_as_its_twin_does_down_to_the_subnormals() {
     for kernels in both_tunings() {
         for case in Case::all() {
             let weights = case.upload();
-            let period = if case.shape.0 == 1 { 97 } else { case.shape.1 };
-            let scales: Vec<f32> = (0..period)
-                .map(|i| match i % 7 {
-                    0 => 0.0,
-                    1 => 1e-38,
-                    2 => 3.7e-42,
-                    3 => 1.0 / 3.0,
-                    4 => 2.3e30,
-                    5 => f32::MIN_POSITIVE * 1.7,
-                    _ => 0.001 * i as f32,
-                })
-                .collect();
-            for first in [0u64, 5, (1 << 33) + 1] {
+            let (rows, cols, ..) = case.shape;
+            // Whole rows of a matrix, or a stretch that starts and ends anywhere; scales by fours or not.
+            let periods = if rows == 1 { vec![97, 100, 16] } else { vec![cols, 2 * cols, 36] };
+            for (period, first) in periods.into_iter().flat_map(|p| [0, 8, 5, (1 << 33) + 1].map(|first| (p, first))) {
+                let scales: Vec<f32> = (0..period)
+                    .map(|i| match i % 7 {
+                        0 => 0.0,
+                        1 => 1e-38,
+                        2 => 3.7e-42,
+                        3 => 1.0 / 3.0,
+                        4 => 2.3e30,
+                        5 => f32::MIN_POSITIVE * 1.7,
+                        _ => 0.001 * i as f32,
+                    })
+                    .collect();
                 let rule = ScaleRule { first, period };
                 let scores = poisoned(4 * u64::from(case.weights()));
                 let placed = buffer(bytemuck::cast_slice(&scales));
                 run_pass(|pass| kernels.scale(pass, &case.view(&weights), rule, &placed, &scores).unwrap());
-                assert_eq!(read_words(&scores), reference::scale(case.matrix(), &scales, first), "{}", case.name());
+                let want = reference::scale(case.matrix(), &scales, first);
+                assert_eq!(read_words(&scores), want, "{} {rule:?}", case.name());
             }
         }
     }
