@@ -1,19 +1,31 @@
 // Scores units: the norm of each block of `rows` by `cols` weights, as the bits of an f32. A row is a block too.
 //
 // Every sum has one order, whatever the adapter and its tuning: within a row of a block, weights go to one of four sums by
-// where they lie in 16 bytes, in memory order. `narrow` gives a thread a block, row after row. `wide` gives 64 threads a
-// block: thread t takes its 32-weight groups t, t + 64, … row after row, and the threads' sums are added by halves.
+// where they lie in 16 bytes, in memory order, and the four are added by halves. `narrow` gives a thread a block, row after
+// row. `strips` does the same 64 bytes at a time, where they hold whole blocks or part of one, and rows are aligned: threads
+// side by side go down side by side, and nothing is masked. `wide` has 64 sums for a block: its 32-weight groups, row
+// after row, are cut into 8 stretches, and thread t of a stretch's 8 takes its groups t, t + 8, …; stretches are added
+// in order, then threads by halves. A workgroup of 64 takes one such block; one of 8, for adapters without lanes to fill,
+// takes 8, one after the other, so that it has one barrier for all of them.
 // L2 is the sum of squares, whose order is the same. Nothing subnormal is added, since adapters may flush it; what is not
 // finite is seen in the bits. Reads every weight once, writes 4 bytes per block.
 
-override LANES: u32 = 64u;
+override LANES: u32 = 64u; // threads of a workgroup; 8 or 64 of `wide`
 override NORM: u32 = 0u; // L1, L2, Linf, Mean
+override ROWS: u32 = 1u; // of a block, which `strips` is made for; in `wide`, more than one or not
+override COLS: u32 = 32u;
+override EVEN: bool = false; // no block is cut short at the bottom
+override WHOLE: bool = false; // rows of blocks consist of whole groups on 16 bytes
 
 struct Pool {
     rows: u32, // of a block
     cols: u32,
     across: u32, // blocks in a row of them
     blocks: u32,
+    parts: u32,  // workgroups that share a row of blocks
+    spare0: u32,
+    spare1: u32,
+    spare2: u32,
     // 1 over the weights of a block: in the middle, at the right edge, at the bottom, in the corner
     shares: vec4f,
 }
@@ -26,21 +38,16 @@ struct Sum { parts: vec4f, largest: vec4u }
 var<workgroup> sums: array<f32, 64>;
 var<workgroup> largest: array<u32, 64>;
 
-fn four_values(keys: vec4u) -> vec4u { return vec4u(value(keys.x), value(keys.y), value(keys.z), value(keys.w)); }
-
 // One weight for each part.
 fn add(sum: Sum, keys: vec4u) -> Sum {
-    let bits = four_values(keys);
+    let bits = values(keys);
     let largest = max(sum.largest, bits);
     if NORM == 2u { return Sum(sum.parts, largest); }
-    let finite = select(vec4u(0u), bits, (bits >= vec4u(NORMAL)) & (bits < vec4u(INFINITY)));
-    var terms = bitcast<vec4f>(finite);
-    if NORM == 1u {
-        // Through integers: a compiler must not fuse the product with the sum. `spare` is 0, which it cannot know.
-        let squares = bitcast<vec4u>(terms * terms) ^ vec4u(view.spare);
-        terms = bitcast<vec4f>(select(vec4u(0u), squares, squares >= vec4u(NORMAL)));
-    }
-    return Sum(sum.parts + terms, largest);
+    var terms = bits;
+    // Through integers: a compiler must not fuse the product with the sum. `spare` is 0, which it cannot know.
+    if NORM == 1u { terms = bitcast<vec4u>(bitcast<vec4f>(bits) * bitcast<vec4f>(bits)) ^ vec4u(view.spare); }
+    terms = select(vec4u(0u), terms, bitcast<vec4i>(terms) >= vec4i(i32(NORMAL)));
+    return Sum(sum.parts + bitcast<vec4f>(terms), largest);
 }
 
 fn add_quad(sum: Sum, quad: vec4u) -> Sum {
@@ -107,32 +114,179 @@ fn narrow(
     keys[unit] = score(folded(sum), largest_of(sum), block.share);
 }
 
-@compute @workgroup_size(64)
+fn quad_at(at: u32) -> vec4u { return quads[at] & vec4u(key_lanes()); }
+
+// 64 bytes of a row, as four sums, or as fewer where a block is wider than 16 bytes.
+struct Strip { a: Sum, b: Sum, c: Sum, d: Sum }
+
+fn add_strip(strip: Strip, at: u32) -> Strip {
+    var next = strip;
+    let a = quad_at(at);
+    let b = quad_at(at + 1u);
+    let c = quad_at(at + 2u);
+    let d = quad_at(at + 3u);
+    if COLS * SIZE >= 64u {
+        next.a = add_quad(add_quad(add_quad(add_quad(next.a, a), b), c), d);
+    } else if COLS * SIZE == 32u {
+        next.a = add_quad(add_quad(next.a, a), b);
+        next.b = add_quad(add_quad(next.b, c), d);
+    } else {
+        next.a = add_quad(next.a, a);
+        next.b = add_quad(next.b, b);
+        next.c = add_quad(next.c, c);
+        next.d = add_quad(next.d, d);
+    }
+    return next;
+}
+
+// Loops cost more than what is in them: those that go round once are none, and four rows are one step.
+fn add_rows(first: u32, rows: u32) -> Strip {
+    let down = view.stride * SIZE / 16u;
+    let four = EVEN && ROWS % 4u == 0u && COLS * SIZE <= 64u;
+    let end = select(rows, ROWS, EVEN || ROWS == 1u);
+    var strip: Strip;
+    var at = first;
+    var r = 0u;
+    loop {
+        var q = 0u;
+        loop {
+            strip = add_strip(strip, at + q);
+            q += 4u;
+            if q >= COLS * SIZE / 16u { break; }
+        }
+        if four {
+            strip = add_strip(strip, at + down);
+            strip = add_strip(strip, at + 2u * down);
+            strip = add_strip(strip, at + 3u * down);
+        }
+        at += select(1u, 4u, four) * down;
+        r += select(1u, 4u, four);
+        if r >= end { break; }
+    }
+    return strip;
+}
+
+// Keys of the blocks that a sum is of.
+fn finish(sum: Sum, unit: u32, share: f32) {
+    let p = sum.parts;
+    let l = sum.largest;
+    if COLS * SIZE == 4u {
+        keys[unit] = score(p.x, l.x, share);
+        keys[unit + 1u] = score(p.y, l.y, share);
+        keys[unit + 2u] = score(p.z, l.z, share);
+        keys[unit + 3u] = score(p.w, l.w, share);
+    } else if COLS * SIZE == 8u {
+        keys[unit] = score(p.x + p.y, max(l.x, l.y), share);
+        keys[unit + 1u] = score(p.z + p.w, max(l.z, l.w), share);
+    } else {
+        keys[unit] = score(folded(sum), largest_of(sum), share);
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn strips(
+    @builtin(workgroup_id) id: vec3u,
+    @builtin(num_workgroups) ids: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let workgroup = linear(id, ids);
+    let down = workgroup / rule.parts;
+    let row = down * ROWS;
+    if row >= view.rows { return; }
+    let rows = min(ROWS, view.rows - row);
+    let share = select(rule.shares.x, rule.shares.z, rows < ROWS);
+    let begin = (workgroup - down * rule.parts) * view.span;
+    let wide = max(COLS * SIZE / 16u, 4u); // in quads
+    let end = min(begin + view.span, view.cols * SIZE / 16u / wide);
+    for (var s = begin + local; s < end; s += LANES) {
+        let strip = add_rows((view.first + row * view.stride) * SIZE / 16u + s * wide, rows);
+        let blocks = 16u * wide / (COLS * SIZE); // in the strip
+        let unit = down * rule.across + s * blocks;
+        finish(strip.a, unit, share);
+        if blocks == 2u { finish(strip.b, unit + 1u, share); }
+        if blocks >= 4u {
+            finish(strip.b, unit + blocks / 4u, share);
+            finish(strip.c, unit + blocks / 2u, share);
+            finish(strip.d, unit + blocks / 4u * 3u, share);
+        }
+    }
+}
+
+// 32 weights.
+fn add_whole(sum: Sum, at: u32) -> Sum {
+    let a = quad_at(at);
+    let b = quad_at(at + 1u);
+    if SIZE == 1u { return add_quad(add_quad(sum, a), b); }
+    let c = quad_at(at + 2u);
+    let d = quad_at(at + 3u);
+    let half = add_quad(add_quad(add_quad(add_quad(sum, a), b), c), d);
+    if SIZE == 2u { return half; }
+    return add_quad(add_quad(add_quad(add_quad(half, quad_at(at + 4u)), quad_at(at + 5u)), quad_at(at + 6u)), quad_at(at + 7u));
+}
+
+// The sum of every eighth group of a block from `begin` up to `end`.
+fn lane_of(block: Block, begin: u32, end: u32) -> Sum {
+    var sum: Sum;
+    var groups = (block.cols + 31u) / 32u;
+    if WHOLE && ROWS == 1u {
+        let at = (view.first + block.row * view.stride + block.col) * SIZE / 16u;
+        for (var g = begin; g < end; g += 8u) { sum = add_whole(sum, at + g * 2u * SIZE); }
+        return sum;
+    }
+    if WHOLE { groups = COLS / 32u; }
+    for (var g = begin; g < end; g += 8u) {
+        let row = g / groups;
+        let col = 32u * (g - row * groups);
+        let first = view.first + (block.row + row) * view.stride + block.col + col;
+        if WHOLE {
+            sum = add_whole(sum, first * SIZE / 16u);
+        } else {
+            sum = add_group(sum, first, min(32u, block.cols - col));
+        }
+    }
+    return sum;
+}
+
+@compute @workgroup_size(LANES)
 fn wide(
     @builtin(workgroup_id) id: vec3u,
     @builtin(num_workgroups) ids: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let unit = linear(id, ids);
-    if unit >= rule.blocks { return; }
-    let block = block_of(unit);
-    let groups = (block.cols + 31u) / 32u;
-    var sum = Sum(vec4f(0.0), vec4u(0u));
-    for (var g = local; g < groups * block.rows; g += 64u) {
-        let row = g / groups;
-        let c = 32u * (g - row * groups);
-        let first = view.first + (block.row + row) * view.stride + block.col + c;
-        sum = add_group(sum, first, min(32u, block.cols - c));
+    let first = linear(id, ids) * (64u / LANES);
+    for (var u = 0u; u < 64u / LANES; u++) {
+        var total = 0.0;
+        var most = 0u;
+        if first + u < rule.blocks {
+            let block = block_of(first + u);
+            let items = (block.cols + 31u) / 32u * block.rows;
+            let stretch = (items + 63u) / 64u * 8u;
+            for (var lane = local; lane < 64u; lane += LANES) {
+                let begin = lane / 8u * stretch;
+                let sum = lane_of(block, begin + lane % 8u, min(begin + stretch, items));
+                total += folded(sum);
+                most = max(most, largest_of(sum));
+            }
+        }
+        sums[u * LANES + local] = total;
+        largest[u * LANES + local] = most;
     }
-    sums[local] = folded(sum);
-    largest[local] = largest_of(sum);
     workgroupBarrier();
-    for (var half = 32u; half > 0u; half /= 2u) {
-        if local < half {
-            sums[local] += sums[local + half];
-            largest[local] = max(largest[local], largest[local + half]);
+    if LANES == 64u {
+        if local < 8u {
+            for (var lane = local + 8u; lane < 64u; lane += 8u) {
+                sums[local] += sums[lane];
+                largest[local] = max(largest[local], largest[lane]);
+            }
         }
         workgroupBarrier();
     }
-    if local == 0u { keys[unit] = score(sums[0], largest[0], block.share); }
+    if local < 64u / LANES && first + local < rule.blocks {
+        let at = 8u * local;
+        let sum = ((sums[at] + sums[at + 4u]) + (sums[at + 2u] + sums[at + 6u]))
+            + ((sums[at + 1u] + sums[at + 5u]) + (sums[at + 3u] + sums[at + 7u]));
+        var most = 0u;
+        for (var i = at; i < at + 8u; i++) { most = max(most, largest[i]); }
+        keys[first + local] = score(sum, most, block_of(first + local).share);
+    }
 }

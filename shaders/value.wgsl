@@ -6,18 +6,27 @@ const INFINITY: u32 = 0x7f800000u;
 const NAN: u32 = 0x7fc00000u;
 const NORMAL: u32 = 0x00800000u; // the smallest f32 that no adapter flushes to zero
 
-// A type of `bits` mantissa bits and this bias; `key` is no infinity and no NaN.
-fn minifloat(key: u32, bits: u32, bias: u32) -> u32 {
-    let normal = (key << (23u - bits)) + ((127u - bias) << 23u);
+// A type of `bits` mantissa bits and this bias; no infinities and no NaN.
+fn minifloat(keys: vec4u, bits: u32, bias: u32) -> vec4u {
+    let normal = (keys << vec4u(23u - bits)) + vec4u((127u - bias) << 23u);
     // A subnormal is a small integer, which a float holds exactly, times a power of two.
-    let subnormal = bitcast<u32>(f32(key)) - ((bias + bits - 1u) << 23u);
-    return select(select(normal, subnormal, key < (1u << bits)), 0u, key == 0u);
+    let subnormal = bitcast<vec4u>(vec4f(keys)) - vec4u((bias + bits - 1u) << 23u);
+    let number = select(normal, subnormal, keys < vec4u(1u << bits));
+    return select(number, vec4u(0u), keys == vec4u(0u));
 }
 
-fn value(key: u32) -> u32 {
-    if DTYPE == 1u { return select(minifloat(key, 10u, 15u), INFINITY | ((key & 0x3ffu) << 13u), key >= 0x7c00u); }
-    if DTYPE == 2u { return key << 16u; }
-    if DTYPE == 3u { return select(minifloat(key, 3u, 7u), NAN, key == 0x7fu); }
-    if DTYPE == 4u { return select(minifloat(key, 2u, 15u), INFINITY | ((key & 3u) << 21u), key >= 0x7cu); }
-    return key;
+fn values(keys: vec4u) -> vec4u {
+    if DTYPE == 1u {
+        let special = vec4u(INFINITY) | ((keys & vec4u(0x3ffu)) << vec4u(13u));
+        return select(minifloat(keys, 10u, 15u), special, keys >= vec4u(0x7c00u));
+    }
+    if DTYPE == 2u { return keys << vec4u(16u); }
+    if DTYPE == 3u { return select(minifloat(keys, 3u, 7u), vec4u(NAN), keys == vec4u(0x7fu)); }
+    if DTYPE == 4u {
+        let special = vec4u(INFINITY) | ((keys & vec4u(3u)) << vec4u(21u));
+        return select(minifloat(keys, 2u, 15u), special, keys >= vec4u(0x7cu));
+    }
+    return keys;
 }
+
+fn value(key: u32) -> u32 { return values(vec4u(key)).x; }

@@ -55,7 +55,7 @@ impl Kernels {
         let mut variant = view.variant();
         let more = [("WORKGROUP", self.tuning.workgroup.into()), ("OF", of.into()), ("KEEP", keep.into())];
         let constants = variant.constants(more);
-        variant.mode = of << 8 | keep;
+        variant.mode = u64::from(of << 8 | keep);
         let share = view.share(self.tuning);
         let uniform = self.uniform(&view.words(share.span));
         let view_words = uniform.as_entire_buffer_binding();

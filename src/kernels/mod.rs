@@ -95,9 +95,9 @@ use crate::gpu::{Kernel, KernelSpec, Tuning};
 #[doc(hidden)]
 pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("score", score::SPEC.source, &["main"]),
-    ("scale", scale::SPEC.source, &["main"]),
+    ("scale", scale::WHOLE.source, &["whole", "ragged"]),
     ("random", random::SPEC.source, &["main"]),
-    ("pool", pool::NARROW.source, &["narrow", "wide"]),
+    ("pool", pool::NARROW.source, &["narrow", "wide", "strips"]),
     ("bracket", bracket::SAMPLE.source, &["sample", "place"]),
     ("histogram", histogram::SPEC.source, &["main"]),
     ("threshold", threshold::SPEC.source, &["main"]),

@@ -1,8 +1,10 @@
 //! weights or scores ─ pool ─► keys, one for each unit. Twin: [`crate::reference::pool`].
 
+use super::view::Variant;
 use super::{Kernels, MatrixView, Part};
-use crate::gpu::{Binding, KernelSpec, Record};
-use crate::reference::{WIDE_WEIGHTS, share};
+use crate::gpu::{Binding, KernelSpec, Record, dispatch};
+
+use crate::reference::{WIDE_COLS, WIDE_WEIGHTS, share};
 use crate::{Error, Norm, Result};
 
 const SOURCE: &str = concat!(
@@ -18,7 +20,25 @@ pub(super) const NARROW: KernelSpec = KernelSpec {
     bindings: &[(0, Binding::Uniform), (2, Binding::Read), (3, Binding::Uniform), (4, Binding::ReadWrite)],
 };
 
-const WIDE: KernelSpec = KernelSpec { label: "pool wide", entry: "wide", ..NARROW };
+const STRIPS: KernelSpec = KernelSpec {
+    label: "pool strips",
+    source: SOURCE,
+    entry: "strips",
+    bindings: &[(0, Binding::Uniform), (1, Binding::Read), (3, Binding::Uniform), (4, Binding::ReadWrite)],
+};
+
+const WIDE: KernelSpec = KernelSpec {
+    label: "pool wide",
+    source: SOURCE,
+    entry: "wide",
+    bindings: &[
+        (0, Binding::Uniform),
+        (1, Binding::Read),
+        (2, Binding::Read),
+        (3, Binding::Uniform),
+        (4, Binding::ReadWrite),
+    ],
+};
 
 /// What a unit is, and how the scores in it become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +58,13 @@ pub(super) struct PoolWords {
     cols: u32,
     across: u32,
     blocks: u32,
+    parts: u32,
+    spare0: u32,
+    spare1: u32,
+    spare2: u32,
     shares: [f32; 4],
 }
-super::shared_layout!(PoolWords, "Pool", [rows, cols, across, blocks, shares]);
+super::shared_layout!(PoolWords, "Pool", [rows, cols, across, blocks, parts, spare0, spare1, spare2, shares]);
 
 impl Kernels {
     /// Records: the norm of each block of the view, as the bits of an `f32`, into `keys`, one `u32` each, row of blocks by
@@ -58,7 +82,7 @@ impl Kernels {
     ) -> Result<()> {
         let keys = keys.into();
         view.check()?;
-        let PoolRule { rows, cols, norm } = rule;
+        let PoolRule { rows, cols, .. } = rule;
         if rows == 0 || cols == 0 {
             return Err(Error::View { what: "pool rule", problem: format!("blocks of {rows} by {cols}: no weights") });
         }
@@ -70,20 +94,89 @@ impl Kernels {
         let (right, bottom) = (rest(view.cols, cols), rest(view.rows, rows));
         let shares = [(rows, cols), (rows, right), (bottom, cols), (bottom, right)]
             .map(|(rows, cols)| share(u64::from(rows) * u64::from(cols)));
-        let words = self.uniform(&PoolWords { rows, cols, across, blocks: blocks as u32, shares });
+        let mut words = PoolWords { rows, cols, across, blocks: blocks as u32, shares, ..bytemuck::Zeroable::zeroed() };
 
-        let wide = u64::from(rows) * u64::from(cols) > WIDE_WEIGHTS;
-        let lanes = self.tuning.workgroup;
-        let number = Norm::ALL.iter().position(|other| *other == norm).unwrap_or(0);
-        let mut variant = view.variant();
-        let more = [("LANES", lanes.into()), ("DTYPE", f64::from(view.dtype as u8)), ("NORM", number as f64)];
-        let constants = variant.constants(more);
-        variant.mode = (view.dtype as u32) << 8 | number as u32;
-        let kernel = self.kernel(if wide { WIDE } else { NARROW }, variant, &constants);
-        let uniform = self.uniform(&view.words(0));
-        let bindings =
-            [uniform.as_entire_buffer_binding(), view.binding(), words.as_entire_buffer_binding(), keys.binding()];
-        kernel.dispatch(&self.device, to, &bindings, if wide { blocks } else { blocks.div_ceil(lanes.into()) } as u32);
+        let path = Path::of(view, rule);
+        // A workgroup of wide blocks takes one, or eight where it has eight threads.
+        let wide_lanes = if self.tuning.row_workgroup < 64 { 8 } else { 64 };
+        let lanes = if path == Path::Wide { wide_lanes } else { self.tuning.workgroup.min(64) };
+        let mut span = 0;
+        let workgroups = match path {
+            Path::Narrow => blocks.div_ceil(lanes.into()),
+            Path::Wide => blocks.div_ceil((64 / lanes).into()),
+            Path::Strips => {
+                let strips = u64::from(view.cols) * view.dtype.size() as u64 / path.strip(view, rule);
+                let share = dispatch::share(strips as u32, lanes, self.tuning.workgroups.div_ceil(down));
+                (span, words.parts) = (share.span, share.workgroups);
+                u64::from(down) * u64::from(share.workgroups)
+            }
+        };
+        let (variant, constants) = path.variant(view, rule, lanes);
+        let spec = [NARROW, WIDE, STRIPS][path as usize];
+        let (uniform, words) = (self.uniform(&view.words(span)), self.uniform(&words));
+        let [view_words, words] = [&uniform, &words].map(wgpu::Buffer::as_entire_buffer_binding);
+        let weights = view.binding();
+        let bindings = match path {
+            Path::Wide => vec![view_words, weights.clone(), weights, words, keys.binding()],
+            _ => vec![view_words, weights, words, keys.binding()],
+        };
+        self.kernel(spec, variant, &constants).dispatch(&self.device, to, &bindings, workgroups as u32);
         Ok(())
+    }
+}
+
+/// How blocks are summed: see `shaders/pool.wgsl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    Narrow,
+    Wide,
+    Strips,
+}
+
+impl Path {
+    fn of(view: &MatrixView<'_>, PoolRule { rows, cols, .. }: PoolRule) -> Self {
+        let bytes = |cols: u32| u64::from(cols) * view.dtype.size() as u64;
+        if u64::from(cols) > WIDE_COLS || u64::from(rows) * u64::from(cols) > WIDE_WEIGHTS {
+            return Path::Wide;
+        }
+        let fits = matches!(bytes(cols), 4 | 8 | 16 | 32) || bytes(cols).is_multiple_of(64);
+        let whole = view.cols.is_multiple_of(cols) && bytes(view.cols).is_multiple_of(64);
+        if fits && whole && view.variant().aligned { Path::Strips } else { Path::Narrow }
+    }
+
+    /// Bytes of a row that a thread takes.
+    fn strip(self, view: &MatrixView<'_>, rule: PoolRule) -> u64 {
+        (u64::from(rule.cols) * view.dtype.size() as u64).max(64)
+    }
+
+    fn variant(self, view: &MatrixView<'_>, rule: PoolRule, lanes: u32) -> (Variant, Vec<(&'static str, f64)>) {
+        let PoolRule { rows, cols, norm } = rule;
+        let number = Norm::ALL.iter().position(|other| *other == norm).unwrap_or(0) as u32;
+        let mut variant = view.variant();
+        let whole = variant.aligned
+            && view.cols.is_multiple_of(32)
+            && cols.is_multiple_of(32)
+            && (rows == 1 || view.cols.is_multiple_of(cols));
+        let even = view.rows.is_multiple_of(rows);
+        // What the kernel is made for: nothing of the block's size where it asks for none.
+        let (rows, cols, whole, even) = match self {
+            Path::Narrow => (1, 8, false, false),
+            Path::Wide if whole && rows > 1 => (2, cols, true, false),
+            Path::Wide => (1, 32, whole, false),
+            Path::Strips => (rows, cols, false, even),
+        };
+        let more = [
+            ("LANES", lanes.into()),
+            ("DTYPE", f64::from(view.dtype as u8)),
+            ("NORM", number.into()),
+            ("ROWS", rows.into()),
+            ("COLS", cols.into()),
+            ("WHOLE", f64::from(u8::from(whole))),
+            ("EVEN", f64::from(u8::from(even))),
+        ];
+        let flags = (view.dtype as u32) << 4 | number << 2 | u32::from(whole) << 1 | u32::from(even);
+        variant.mode = u64::from(cols) << 32 | u64::from(rows) << 16 | u64::from(flags);
+        let constants = variant.constants(more);
+        (variant, constants)
     }
 }

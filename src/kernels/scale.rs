@@ -1,17 +1,32 @@
 //! weights, scales of columns ─ scale ─► scores. Twin: [`crate::reference::scale`].
 
 use super::{Kernels, MatrixView, Part};
-use crate::gpu::{Binding, KernelSpec, Record};
+use crate::gpu::{Binding, KernelSpec, Record, dispatch};
 use crate::{Error, Result};
 
-pub(super) const SPEC: KernelSpec = KernelSpec {
+const SOURCE: &str = concat!(
+    include_str!("../../shaders/weights.wgsl"),
+    include_str!("../../shaders/value.wgsl"),
+    include_str!("../../shaders/scale.wgsl")
+);
+
+pub(super) const WHOLE: KernelSpec = KernelSpec {
     label: "scale",
-    source: concat!(
-        include_str!("../../shaders/weights.wgsl"),
-        include_str!("../../shaders/value.wgsl"),
-        include_str!("../../shaders/scale.wgsl")
-    ),
-    entry: "main",
+    source: SOURCE,
+    entry: "whole",
+    bindings: &[
+        (0, Binding::Uniform),
+        (1, Binding::Read),
+        (3, Binding::Uniform),
+        (4, Binding::Read),
+        (5, Binding::ReadWrite),
+    ],
+};
+
+const RAGGED: KernelSpec = KernelSpec {
+    label: "scale ragged",
+    source: SOURCE,
+    entry: "ragged",
     bindings: &[
         (0, Binding::Uniform),
         (2, Binding::Read),
@@ -35,10 +50,10 @@ pub struct ScaleRule {
 pub(super) struct ScaleWords {
     column: u32,
     period: u32,
-    spare0: u32,
-    spare1: u32,
+    step: u32,
+    parts: u32,
 }
-super::shared_layout!(ScaleWords, "Scale", [column, period, spare0, spare1]);
+super::shared_layout!(ScaleWords, "Scale", [column, period, step, parts]);
 
 impl Kernels {
     /// Records: the bits of each weight's magnitude times the scale of its column, an `f32`, into `scores`, one `u32`
@@ -61,18 +76,33 @@ impl Kernels {
         }
         scales.check("scales", 4 * u64::from(rule.period))?;
         scores.check("scores", 4 * view.weights())?;
-        let column = (rule.first % u64::from(rule.period)) as u32;
-        let words = self.uniform(&ScaleWords { column, period: rule.period, spare0: 0, spare1: 0 });
+        let ScaleRule { first, period } = rule;
+        let (column, size, workgroup) =
+            ((first % u64::from(period)) as u32, view.dtype.size() as u32, self.tuning.workgroup.min(64));
         let mut variant = view.variant();
-        let more = [("WORKGROUP", self.tuning.workgroup.into()), ("DTYPE", f64::from(view.dtype as u8))];
+        let row_bytes = u64::from(view.cols) * u64::from(size);
+        let fours = column.is_multiple_of(4) && period.is_multiple_of(4) && period >= 16;
+        let whole = variant.aligned && row_bytes.is_multiple_of(16) && fours;
+        // Rows that a thread takes, items in a row, and weights in an item.
+        let same_columns = view.rows > 1 && view.cols.is_multiple_of(period);
+        let (spec, rows, share, weights) = if whole {
+            let rows = if same_columns { 4 } else { 1 };
+            let each = self.tuning.workgroups.div_ceil(view.rows.div_ceil(rows));
+            (WHOLE, rows, dispatch::share((row_bytes / 16) as u32, workgroup, each), 16 / size)
+        } else {
+            (RAGGED, 1, dispatch::share(view.groups(), workgroup, self.tuning.workgroups), 1)
+        };
+        let workgroups = if whole { share.workgroups * view.rows.div_ceil(rows) } else { share.workgroups };
+        let step = workgroup * weights % period;
+        let words = self.uniform(&ScaleWords { column, period, step, parts: share.workgroups });
+        let more = [("WORKGROUP", workgroup.into()), ("DTYPE", f64::from(view.dtype as u8)), ("ROWS", f64::from(rows))];
         let constants = variant.constants(more);
-        variant.mode = view.dtype as u32;
-        let share = view.share(self.tuning);
+        variant.mode = u64::from(rows) << 8 | view.dtype as u64;
         let uniform = self.uniform(&view.words(share.span));
         let [scales, scores] = [scales, scores].map(Part::binding);
         let bindings =
             [uniform.as_entire_buffer_binding(), view.binding(), words.as_entire_buffer_binding(), scales, scores];
-        self.kernel(SPEC, variant, &constants).dispatch(&self.device, to, &bindings, share.workgroups);
+        self.kernel(spec, variant, &constants).dispatch(&self.device, to, &bindings, workgroups);
         Ok(())
     }
 }

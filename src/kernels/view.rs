@@ -29,7 +29,7 @@ pub(super) struct Variant {
     pub tail: bool,
     pub flat: bool,
     /// What else a kernel is specialised for.
-    pub mode: u32,
+    pub mode: u64,
 }
 
 impl Variant {

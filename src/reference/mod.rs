@@ -23,7 +23,7 @@ pub use count::count;
 pub use group::group;
 pub use histogram::{Counts, Window, histogram};
 pub use mask::{TILE_WEIGHTS, mask};
-pub(crate) use pool::share;
+pub(crate) use pool::{WIDE_COLS, share};
 pub use pool::{WIDE_WEIGHTS, pool};
 pub use quota::quota;
 pub use random::random;

@@ -1,8 +1,9 @@
 use super::Matrix;
 use crate::{Norm, Shape};
 
-/// Units of more weights than this are summed by 64 threads.
-pub const WIDE_WEIGHTS: u64 = 256;
+/// Units of more weights or columns than this are summed by 64 threads.
+pub const WIDE_WEIGHTS: u64 = 4096;
+pub(crate) const WIDE_COLS: u64 = 256;
 
 /// The smallest `f32` that no adapter flushes to zero.
 const NORMAL: u32 = 0x0080_0000;
@@ -18,7 +19,7 @@ pub fn pool(matrix: Matrix<'_>, rows: u64, cols: u64, norm: Norm) -> Vec<u32> {
     for row in (0..all_rows).step_by(rows as usize) {
         for col in (0..all_cols).step_by(cols as usize) {
             let block = (row..all_rows.min(row.saturating_add(rows)), col..all_cols.min(col.saturating_add(cols)));
-            let wide = rows.saturating_mul(cols) > WIDE_WEIGHTS;
+            let wide = cols > WIDE_COLS || rows.saturating_mul(cols) > WIDE_WEIGHTS;
             keys.push(unit(matrix, block, norm, wide));
         }
     }
@@ -27,8 +28,10 @@ pub fn pool(matrix: Matrix<'_>, rows: u64, cols: u64, norm: Norm) -> Vec<u32> {
 
 fn unit(matrix: Matrix<'_>, (rows, cols): (std::ops::Range<u64>, std::ops::Range<u64>), norm: Norm, wide: bool) -> u32 {
     let (size, count) = (matrix.dtype.size(), (rows.end - rows.start) * (cols.end - cols.start));
-    let lanes = if wide { 64 } else { 1 };
-    let mut sums = vec![[0f32; 4]; lanes];
+    let groups = (cols.end - cols.start).div_ceil(32) * (rows.end - rows.start);
+    // 8 stretches of groups, 8 threads for each.
+    let stretch = groups.div_ceil(64) * 8;
+    let mut sums = vec![[0f32; 4]; if wide { 64 } else { 1 }];
     let (mut largest, mut group) = (0, 0);
     for row in rows {
         for start in cols.clone().step_by(32) {
@@ -36,12 +39,16 @@ fn unit(matrix: Matrix<'_>, (rows, cols): (std::ops::Range<u64>, std::ops::Range
                 let at = row as usize * matrix.stride + (start + place) as usize;
                 let bits = matrix.dtype.common_key(matrix.dtype.key(matrix.bytes, at));
                 largest = largest.max(bits);
-                sums[group % lanes][place as usize * size / 4 % 4] += term(bits, norm);
+                let sum = if wide { group / stretch * 8 + group % 8 } else { 0 };
+                sums[sum as usize][place as usize * size / 4 % 4] += term(bits, norm);
             }
             group += 1;
         }
     }
-    let mut folded: Vec<f32> = sums.iter().map(|[a, b, c, d]| (a + b) + (c + d)).collect();
+    let mut folded = vec![0f32; if wide { 8 } else { 1 }];
+    for ([a, b, c, d], i) in sums.iter().zip(0..) {
+        folded[i % 8] += (a + b) + (c + d);
+    }
     while folded.len() > 1 {
         let upper = folded.split_off(folded.len() / 2);
         folded.iter_mut().zip(upper).for_each(|(sum, more)| *sum += more);

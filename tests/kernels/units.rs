@@ -12,9 +12,10 @@ fn pool_scores_units_as_its_twin_does() {
         for (i, case) in Case::all().enumerate() {
             let weights = case.upload();
             let (rows, cols, ..) = case.shape;
-            let units = [(1, cols), (1, 1), (4, 4), (3, 5), (2, 300), (1, 257), (rows, 1), (16, 16)];
+            let mut units = vec![(1, cols), (1, 1), (4, 4), (3, 5), (2, 300), (1, 257), (rows, 1), (16, 16)];
+            units.extend([(1, 8), (5, 8), (8, 4), (2, 2), (1, 32), (7, 16), (3, 64), (64, 64), (128, 64), (5, 512)]);
             // Not each with each: there are many pipelines, and drivers take their time.
-            for (j, (unit_rows, unit_cols)) in units.into_iter().enumerate().skip(i % 2).step_by(2) {
+            for (j, (unit_rows, unit_cols)) in units.into_iter().enumerate().skip(i % 5).step_by(5) {
                 let norm = Norm::ALL[(j + i / 8) % 4];
                 let rule = PoolRule { rows: unit_rows, cols: unit_cols, norm };
                 let want = reference::pool(case.matrix(), unit_rows.into(), unit_cols.into(), norm);
@@ -58,8 +59,9 @@ fn group_keeps_what_its_twin_keeps() {
     for kernels in both_tunings() {
         for (i, case) in Case::all().enumerate() {
             let weights = case.upload();
-            let rules = [(2, 4), (1, 4), (4, 8), (0, 2), (1, 1), (2, 3), (5, 7), (16, 32), (30, 31), (3, 12)];
-            for (keep, of) in rules.into_iter().skip(i % 4).step_by(4) {
+            let ranked = [(2, 4), (1, 4), (3, 4), (4, 4), (4, 8), (1, 8), (7, 8), (0, 8), (1, 2), (0, 2), (1, 1)];
+            let searched = [(2, 3), (5, 7), (3, 6), (8, 16), (16, 32), (30, 31), (0, 5), (24, 24), (3, 12)];
+            for (keep, of) in ranked.into_iter().chain(searched).skip(i % 5).step_by(5) {
                 let want = reference::group(case.matrix(), keep as usize, of as usize);
                 let mask = poisoned(4 * want.len() as u64);
                 let nonzero = buffer(&[0; NONZERO_BYTES as usize]);
@@ -85,24 +87,27 @@ fn scale_rounds_as_its_twin_does_down_to_the_subnormals() {
     for kernels in both_tunings() {
         for case in Case::all() {
             let weights = case.upload();
-            let period = if case.shape.0 == 1 { 97 } else { case.shape.1 };
-            let scales: Vec<f32> = (0..period)
-                .map(|i| match i % 7 {
-                    0 => 0.0,
-                    1 => 1e-38,
-                    2 => 3.7e-42,
-                    3 => 1.0 / 3.0,
-                    4 => 2.3e30,
-                    5 => f32::MIN_POSITIVE * 1.7,
-                    _ => 0.001 * i as f32,
-                })
-                .collect();
-            for first in [0u64, 5, (1 << 33) + 1] {
+            let (rows, cols, ..) = case.shape;
+            // Whole rows of a matrix, or a stretch that starts and ends anywhere; scales by fours or not.
+            let periods = if rows == 1 { vec![97, 100, 16] } else { vec![cols, 2 * cols, 36] };
+            for (period, first) in periods.into_iter().flat_map(|p| [0, 8, 5, (1 << 33) + 1].map(|first| (p, first))) {
+                let scales: Vec<f32> = (0..period)
+                    .map(|i| match i % 7 {
+                        0 => 0.0,
+                        1 => 1e-38,
+                        2 => 3.7e-42,
+                        3 => 1.0 / 3.0,
+                        4 => 2.3e30,
+                        5 => f32::MIN_POSITIVE * 1.7,
+                        _ => 0.001 * i as f32,
+                    })
+                    .collect();
                 let rule = ScaleRule { first, period };
                 let scores = poisoned(4 * u64::from(case.weights()));
                 let placed = buffer(bytemuck::cast_slice(&scales));
                 run_pass(|pass| kernels.scale(pass, &case.view(&weights), rule, &placed, &scores).unwrap());
-                assert_eq!(read_words(&scores), reference::scale(case.matrix(), &scales, first), "{}", case.name());
+                let want = reference::scale(case.matrix(), &scales, first);
+                assert_eq!(read_words(&scores), want, "{} {rule:?}", case.name());
             }
         }
     }
