@@ -104,8 +104,11 @@ fn load(first: u32, count: u32) -> Group {
     return group;
 }
 
+// Keys have 31 bits, so as signed numbers they compare the same, which costs SIMD units less; `key` may be one more.
+fn from_4(q: vec4u, key: u32) -> vec4<bool> { return bitcast<vec4i>(q) > vec4i(bitcast<i32>(key - 1u)); }
+
 fn at_least_4(q: vec4u, key: u32) -> u32 {
-    let b = select(vec4u(0u), vec4u(1u, 2u, 4u, 8u), q >= vec4u(key));
+    let b = select(vec4u(0u), vec4u(1u, 2u, 4u, 8u), from_4(q, key));
     return b.x | b.y | b.z | b.w;
 }
 
@@ -146,7 +149,7 @@ fn in_order(bits: u32) -> u32 {
     return shuffle(shuffle(bits));
 }
 
-fn tally_4(q: vec4u, key: u32) -> vec4u { return select(vec4u(0u), vec4u(1u), q >= vec4u(key)); }
+fn tally_4(q: vec4u, key: u32) -> vec4u { return select(vec4u(0u), vec4u(1u), from_4(q, key)); }
 fn tally_2(q: vec4u, key: u32) -> vec4u {
     return (((q | vec4u(0x80008000u)) - vec4u(key * 0x00010001u)) >> vec4u(15u)) & vec4u(0x00010001u);
 }

@@ -240,8 +240,14 @@ fn quotas_carry_over_from_chunk_to_chunk() {
 
 #[test]
 fn rows_are_pruned_as_by_the_twin_from_any_window() {
+    // Long enough to be sampled, with and without a tail.
+    let long = |dtype| {
+        [(17, 9000, 0, 0), (9, 4096, 16, 16)]
+            .into_iter()
+            .flat_map(move |shape| Fill::ALL.map(|fill| Case::new(dtype, shape, fill, 3)))
+    };
     for kernels in both_tunings() {
-        for case in Case::all() {
+        for case in Case::all().chain(Dtype::ALL.into_iter().flat_map(long)) {
             let weights = case.upload();
             let view = case.view(&weights);
             let (cols, limit) = (case.shape.1, case.dtype.max_key() + 1);

@@ -105,6 +105,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("settle", settle::FIND.source, &["find", "settle", "split"]),
     ("group", group::SPEC.source, &["main"]),
     ("row", row::SPEC.source, &["main", "whole"]),
+    ("row", row::APART.source, &["apart"]),
     ("quota", quota::SPEC.source, &["main"]),
     ("count", count::COUNT.source, &["count", "drain"]),
     ("apply", apply::WHOLE.source, &["whole", "ragged"]),

@@ -1,7 +1,7 @@
 //! weights ─ row ─► bits, each row by itself. Twin: [`crate::reference::row`].
 
 use super::{Kernels, MatrixView, Part, mask};
-use crate::gpu::{Binding, KernelSpec, Record};
+use crate::gpu::{Binding, KernelSpec, Record, dispatch};
 use crate::{Dtype, Error, Result};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
@@ -25,6 +25,21 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
 };
 
 const WHOLE: KernelSpec = KernelSpec { label: "whole", entry: "whole", ..SPEC };
+
+/// A thread for a row: see `shaders/row_apart.wgsl`.
+pub(super) const APART: KernelSpec = KernelSpec {
+    label: "row apart",
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/row_apart.wgsl")
+    ),
+    entry: "apart",
+    ..SPEC
+};
+
+/// Threads of its workgroups.
+const LANES: u32 = 8;
 
 /// The largest matrix that one workgroup prunes whole.
 pub const WHOLE_WEIGHTS: u64 = 1 << 15;
@@ -125,8 +140,19 @@ impl Kernels {
         }
         let (what, need) = if whole { ("cut", super::CUT_BYTES) } else { ("counters", NONZERO_BYTES) };
         found.check(what, need)?;
-        let more = [("WORKGROUP", self.tuning.row_workgroup.into()), ("WHOLE", f64::from(u8::from(whole)))];
-        let kernel = self.kernel(if whole { WHOLE } else { SPEC }, view.variant(), &view.variant().constants(more));
+        // Rows for two workgroups at least, none longer than what a thread can count.
+        let short = view.cols <= 32 * dispatch::MAX_PER_THREAD;
+        let apart = !whole && self.tuning.row_workgroup <= LANES && view.rows > LANES && short;
+        let (spec, workgroup, workgroups) = match (whole, apart) {
+            (true, _) => (WHOLE, self.tuning.row_workgroup, 1),
+            (_, true) => (APART, LANES, view.rows.div_ceil(LANES)),
+            _ => (SPEC, self.tuning.row_workgroup, view.rows),
+        };
+        let mut constants = view.variant().constants([("WORKGROUP", workgroup.into())]);
+        if whole {
+            constants.push(("WHOLE", 1.0));
+        }
+        let kernel = self.kernel(spec, view.variant(), &constants);
         let uniform = self.uniform(&view.words(0));
         let bindings = [
             uniform.as_entire_buffer_binding(),
@@ -137,7 +163,7 @@ impl Kernels {
             mask.binding(),
             found.binding(),
         ];
-        kernel.dispatch(&self.device, to, &bindings, if whole { 1 } else { view.rows });
+        kernel.dispatch(&self.device, to, &bindings, workgroups);
         Ok(())
     }
 }
