@@ -65,6 +65,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 pub mod checkpoint;
 mod error;
 #[doc(hidden)]
@@ -81,6 +82,7 @@ mod target;
 mod tensor;
 mod unit;
 
+pub use activation::Activation;
 pub use error::{BoxError, Error, Result};
 pub use record::Lopper;
 pub use safetensors;

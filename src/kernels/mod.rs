@@ -9,6 +9,8 @@
 //!     │                                                              row, group: cut and mask of each row or group
 //!     └─ scale, random ─► scores ─ pool ─► keys: units that compete as weights do (score: keys, for callers that rank)
 //! sparsity ─ quota ─► how many go                                 count: what is not zero, what is kept
+//!
+//! dense weights, x ─ gemv ─► y; gemm: for several vectors
 //! ```
 //!
 //! Half of a matrix, stage by stage; buffers that wgpu has just made are zero, as `counts` and `tiles` must be:
@@ -51,6 +53,10 @@
 mod apply;
 mod bracket;
 mod count;
+mod dense;
+mod epilogue;
+mod gemm;
+mod gemv;
 mod group;
 mod histogram;
 mod mask;
@@ -67,6 +73,7 @@ mod threshold;
 mod view;
 
 pub use bracket::{SamplePlan, WINDOW_BYTES};
+pub use epilogue::Epilogue;
 pub use group::GroupRule;
 pub(crate) use group::LARGEST_GROUP;
 pub(crate) use histogram::counted_bytes;
@@ -108,7 +115,14 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("quota", quota::SPEC.source, &["main"]),
     ("count", count::COUNT.source, &["count", "drain"]),
     ("apply", apply::WHOLE.source, &["whole", "ragged"]),
+    ("gemv", gemv::SPEC.source, &["main"]),
+    ("gemm", gemm::SPEC.source, &["main"]),
 ];
+
+/// Those that are used only where a device has subgroups.
+#[doc(hidden)]
+pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] =
+    &[("gemv", gemv::SUBGROUPS.source, &["main"]), ("gemm_lanes", gemm::LANES.source, &["main"])];
 
 /// A host struct that WGSL shares: its name there, its size, and its members' offsets.
 #[doc(hidden)]
@@ -128,6 +142,7 @@ pub fn layouts() -> Vec<Layout> {
         threshold::CutWords::layout(),
         row::RowsWords::layout(),
         quota::AskWords::layout(),
+        dense::DenseWords::layout(),
     ]
 }
 
@@ -149,6 +164,7 @@ pub(crate) use shared_layout;
 pub struct Kernels {
     device: wgpu::Device,
     tuning: Tuning,
+    subgroups: bool,
     pipeline_cache: Option<wgpu::PipelineCache>,
     cache: Arc<Mutex<Cache>>,
 }
@@ -166,7 +182,13 @@ impl Kernels {
     /// Kernels for a device that passes [`crate::gpu::check_limits`], with the knobs for its class of adapter
     /// ([`Tuning::for_kind`]). [`Lopper::kernels`](crate::Lopper::kernels) are checked and tuned already.
     pub fn new(device: &wgpu::Device, tuning: Tuning) -> Self {
-        Self { device: device.clone(), tuning, pipeline_cache: None, cache: Arc::default() }
+        let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
+        Self { device: device.clone(), tuning, subgroups, pipeline_cache: None, cache: Arc::default() }
+    }
+
+    /// The same without subgroups, and so with pipelines of its own; a device that lacks them is not asked for any.
+    pub fn without_subgroups(self) -> Self {
+        Self { subgroups: false, cache: Arc::default(), ..self }
     }
 
     /// The same; what the driver compiles goes into, and may come from, the caller's pipeline cache.
@@ -182,6 +204,12 @@ impl Kernels {
     /// The knobs.
     pub fn tuning(&self) -> Tuning {
         self.tuning
+    }
+
+    /// Whether a workgroup of so many threads is one subgroup on this device.
+    fn is_one_subgroup(&self, threads: u32) -> bool {
+        let info = self.device.adapter_info();
+        self.subgroups && info.subgroup_min_size == threads && info.subgroup_max_size == threads
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -208,6 +236,11 @@ impl Kernels {
         (self.kernel(spec, view.variant(), &constants), uniform, share.workgroups)
     }
 
+    /// What is bound where 16 bytes are read at a time: the binding itself, or, if it is shorter, `none` of as much.
+    fn quads<'a>(binding: wgpu::BufferBinding<'a>, none: &'a wgpu::Buffer) -> wgpu::BufferBinding<'a> {
+        if binding.size.is_some_and(|size| size.get() < 16) { none.as_entire_buffer_binding() } else { binding }
+    }
+
     /// A uniform buffer with these contents; the same buffer for the same contents.
     fn uniform<T: bytemuck::Pod>(&self, words: &T) -> wgpu::Buffer {
         let contents = bytemuck::bytes_of(words);
@@ -221,7 +254,7 @@ impl Kernels {
         let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: Some("lopper uniform"),
             contents,
-            usage: wgpu::BufferUsages::UNIFORM,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE,
         });
         cache.uniforms.insert(contents.to_vec(), buffer.clone());
         buffer

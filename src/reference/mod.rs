@@ -6,6 +6,8 @@
 mod apply;
 mod bracket;
 mod count;
+mod gemm;
+mod gemv;
 mod group;
 mod histogram;
 mod mask;
@@ -20,6 +22,8 @@ mod threshold;
 pub use apply::apply;
 pub use bracket::bracket;
 pub use count::count;
+pub use gemm::gemm;
+pub use gemv::{activate, gemv};
 pub use group::group;
 pub use histogram::{Counts, Window, histogram};
 pub use mask::{TILE_WEIGHTS, mask};

@@ -1,0 +1,132 @@
+//! Products as shares of the adapter's own roofs, and sparse ones against dense ones, in one run.
+//!
+//! `cargo bench --bench products [-- ADAPTER]`. Under `cargo test` everything runs once, on small matrices.
+//!
+//! Sizes: 4096 × 4096 is an attention matrix of a 7B model and 11008 × 4096 one of its MLP; both are past every cache in
+//! f32, and the latter is past a binding of 128 MiB, so it is multiplied in two dispatches. The batch of 1024 vectors
+//! makes a cube, as is usual for GEMM. Everything is timed in turn, round after round; ratios are medians over rounds.
+
+mod common;
+#[path = "common/race.rs"]
+mod race;
+
+use common::bell;
+use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, dispatch};
+use lopper::kernels::{Epilogue, Kernels, MatrixView};
+use lopper::{Dtype, wgpu};
+use race::Race;
+use wgpu::BufferUsages as Usage;
+
+fn main() -> anyhow::Result<()> {
+    let (gpu, measuring) = common::open()?;
+    let bench =
+        Bench { kernels: Kernels::new(gpu.device(), gpu.tuning()), gpu, rounds: if measuring { 15 } else { 1 } };
+    let sizes: &[(u32, u32)] = if measuring { &[(4096, 4096), (11008, 4096)] } else { &[(64, 256)] };
+    for &(rows, cols) in sizes {
+        for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+            bench.gemv(dtype, rows, cols);
+        }
+    }
+    let cube = if measuring { 1024 } else { 64 };
+    for dtype in [Dtype::F32, Dtype::BF16] {
+        bench.gemm(dtype, cube, cube, cube);
+        bench.gemm(dtype, cube, cube, 16);
+    }
+    bench.gpu.check()?;
+    Ok(())
+}
+
+struct Bench {
+    gpu: Gpu,
+    kernels: Kernels,
+    rounds: usize,
+}
+
+impl Bench {
+    fn buffer(&self, contents: &[u8]) -> wgpu::Buffer {
+        let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC | Usage::UNIFORM;
+        let (label, size) = (Some("bench"), contents.len() as u64);
+        let buffer =
+            self.gpu.device().create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false });
+        self.gpu.queue().write_buffer(&buffer, 0, contents);
+        self.gpu.queue().submit([]);
+        buffer
+    }
+
+    fn zeros(&self, words: u32) -> wgpu::Buffer {
+        self.buffer(&vec![0; 4 * words as usize])
+    }
+
+    /// A roof of `roofs.wgsl`, over as much of a buffer as one binding holds; and how many bytes that is.
+    fn roof<'a>(&'a self, race: &mut Race<'a>, entry: &'static str, from: &'a wgpu::Buffer) -> u64 {
+        let bindings = &[(0, Binding::Uniform), (1, Binding::Read), (2, Binding::ReadWrite)];
+        let spec = KernelSpec { label: entry, source: include_str!("roofs.wgsl"), entry, bindings };
+        let tuning = self.gpu.tuning();
+        let kernel = Kernel::new(self.gpu.device(), spec, &[("WORKGROUP", tuning.workgroup.into())]);
+        let bytes = from.size().min(self.gpu.max_binding()) & !63;
+        let share = dispatch::share((bytes / 64) as u32, tuning.workgroup, tuning.workgroups);
+        let size = self.buffer(bytemuck::cast_slice(&[(bytes / 64) as u32, share.span, 0, 0]));
+        let to = self.zeros(64);
+        let workgroups = if entry == "fma_all" { tuning.workgroups } else { share.workgroups };
+        race.enter(entry, move |pass| {
+            let mut buffers = [&size, from, &to].map(wgpu::Buffer::as_entire_buffer_binding);
+            buffers[1].size = std::num::NonZero::new(bytes);
+            kernel.dispatch(self.gpu.device(), pass, &buffers, workgroups);
+        });
+        bytes
+    }
+
+    fn gemv(&self, dtype: Dtype, rows: u32, cols: u32) {
+        let weights = self.buffer(&bell(dtype, rows as usize * cols as usize));
+        let (x, y) = (self.buffer(&bell(Dtype::F32, cols as usize)), self.zeros(rows));
+        let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
+        let plain = self.kernels.clone().without_subgroups();
+        let mut race = Race::new(&self.gpu);
+        let read = self.roof(&mut race, "read_all", &weights);
+        for (name, kernels) in [("gemv", &self.kernels), ("gemv without subgroups", &plain)] {
+            let (x, y) = (&x, &y);
+            race.enter(name, move |pass| kernels.gemv(pass, &view, x, y, Epilogue::default()).expect("good"));
+        }
+        let times = race.run(self.rounds);
+        println!("\n{dtype} {rows} x {cols}, one vector, {} MB", weights.size() / 1_000_000);
+        let share = weights.size() as f64 / read as f64;
+        for name in times.names() {
+            let seconds = times.seconds(name);
+            let bytes = if name == "read_all" { read } else { weights.size() };
+            let of_roof = 100.0 * times.speedup(name, "read_all") * if name == "read_all" { 1.0 } else { share };
+            println!(
+                "  {name:<24} {:>8.2} ms {:>7.2} GB/s {of_roof:>6.1} % of the read roof",
+                seconds * 1e3,
+                bytes as f64 / seconds / 1e9
+            );
+        }
+    }
+
+    fn gemm(&self, dtype: Dtype, rows: u32, cols: u32, columns: u32) {
+        let weights = self.buffer(&bell(dtype, rows as usize * cols as usize));
+        let (x, y) = (self.buffer(&bell(Dtype::F32, (cols * columns) as usize)), self.zeros(rows * columns));
+        let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
+        let plain = self.kernels.clone().without_subgroups();
+        let mut race = Race::new(&self.gpu);
+        self.roof(&mut race, "fma_all", &weights);
+        for (name, kernels) in [("gemm", &self.kernels), ("gemm without subgroups", &plain)] {
+            let (x, y) = (&x, &y);
+            race.enter(name, move |pass| kernels.gemm(pass, &view, columns, x, y, Epilogue::default()).expect("good"));
+        }
+        let times = race.run(self.rounds);
+        println!("\n{dtype} {rows} x {cols}, {columns} vectors, FMA path");
+        let tuning = self.gpu.tuning();
+        let roof = f64::from(tuning.workgroup) * f64::from(tuning.workgroups) * 196_608.0;
+        let flops = 2.0 * f64::from(rows) * f64::from(cols) * f64::from(columns);
+        for name in times.names() {
+            let seconds = times.seconds(name);
+            let work = if name == "fma_all" { roof } else { flops };
+            let of_roof = 100.0 * times.speedup(name, "fma_all") * work / roof;
+            println!(
+                "  {name:<24} {:>8.2} ms {:>7.1} GFLOPS {of_roof:>6.1} % of the FMA roof",
+                seconds * 1e3,
+                work / seconds / 1e9
+            );
+        }
+    }
+}

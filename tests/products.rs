@@ -1,0 +1,223 @@
+//! Products against their CPU twins and against f64, on awkward shapes and values, with poisoned results.
+
+mod common;
+
+use common::{Fill, Random, buffer, gpu, poisoned, read_words, run_pass, weights};
+use lopper::gpu::Tuning;
+use lopper::kernels::{Epilogue, Kernels, MatrixView};
+use lopper::reference::{self, Matrix};
+use lopper::{Activation, Dtype, Shape, wgpu};
+
+const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
+
+/// Every way in which a product may be carried out here.
+fn all_kernels() -> Vec<(String, Kernels)> {
+    let mut all = Vec::new();
+    for (name, tuning) in [
+        ("CPU", Tuning::CPU),
+        ("GPU", Tuning::GPU),
+        ("GPU of 32 lanes", Tuning { lanes: 32, ..Tuning::GPU }),
+        ("1 lane", Tuning { lanes: 1, ..Tuning::CPU }),
+    ] {
+        let kernels = Kernels::new(gpu().device(), tuning);
+        all.push((format!("{name}, as it is"), kernels.clone()));
+        all.push((format!("{name}, without subgroups"), kernels.without_subgroups()));
+    }
+    all
+}
+
+/// Vectors, one behind the other.
+fn vectors(n: usize, seed: u64) -> Vec<f32> {
+    let mut random = Random::new(seed);
+    (0..n).map(|_| random.normal() as f32).collect()
+}
+
+fn floats(buffer: &wgpu::Buffer) -> Vec<f32> {
+    read_words(buffer).into_iter().map(f32::from_bits).collect()
+}
+
+/// Whatever wgpu had to say.
+fn check() {
+    gpu().check().expect("wgpu has no objections");
+}
+
+/// The product of the stored values in f64.
+fn exact(matrix: Matrix<'_>, x: &[f32], bias: Option<&[f32]>) -> Vec<f64> {
+    let (rows, cols) = (matrix.shape.rows as usize, matrix.shape.cols as usize);
+    let mut y = Vec::new();
+    for x in x.chunks_exact(cols) {
+        for row in 0..rows {
+            let weight =
+                |col| f64::from(matrix.dtype.value(matrix.dtype.bits(matrix.bytes, row * matrix.stride + col)));
+            let sum: f64 = (0..cols).map(|col| weight(col) * f64::from(x[col])).sum();
+            y.push(sum + bias.map_or(0.0, |bias| f64::from(bias[row])));
+        }
+    }
+    y
+}
+
+/// ‖got − want‖ / ‖want‖.
+fn distance(got: &[f32], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let apart = norm(&mut got.iter().zip(want).map(|(&g, &w)| f64::from(g) - w));
+    let all = norm(&mut want.iter().copied());
+    if all == 0.0 { apart } else { apart / all }
+}
+
+/// `(rows, cols, gap between rows, offset in bytes)`: around every size at which a product changes its ways.
+const SHAPES: &[(u32, u32, u32, u64)] = &[
+    (1, 1, 0, 0),
+    (1, 1031, 0, 0),
+    (1031, 1, 0, 0),
+    (3, 7, 0, 0),
+    (4, 8, 0, 0),
+    (5, 64, 0, 0),
+    (13, 127, 0, 4),
+    (63, 128, 0, 0),
+    (64, 129, 0, 0),
+    (65, 136, 8, 16),
+    (67, 1024, 0, 256),
+    (129, 512, 0, 272),
+    (31, 1040, 3, 12),
+];
+
+#[test]
+fn gemv_and_gemm_are_near_the_twin_and_f64() {
+    let all = all_kernels();
+    for dtype in DTYPES {
+        for (i, &(rows, cols, gap, offset)) in SHAPES.iter().enumerate() {
+            let bytes = weights(dtype, rows as usize, (cols + gap) as usize, Fill::Normal, i as u64 + 1);
+            let padded: Vec<u8> = std::iter::repeat_n(0x7f, offset as usize).chain(bytes.iter().copied()).collect();
+            let uploaded = buffer(&padded);
+            let view = MatrixView { buffer: &uploaded, offset, dtype, rows, cols, stride: cols + gap };
+            let shape = Shape::new(rows.into(), cols.into());
+            let matrix = Matrix { dtype, shape, stride: (cols + gap) as usize, bytes: &bytes };
+            let bias = vectors(rows as usize, 9);
+            let bias_buffer = buffer(bytemuck::cast_slice(&bias));
+            for (columns, with_bias) in
+                [(1, false), (1, true), (2, false), (3, true), (16, false), (17, true), (65, false)]
+            {
+                let x = vectors((cols * columns) as usize, 7);
+                let x_buffer = buffer(bytemuck::cast_slice(&x));
+                let epilogue = Epilogue { bias: with_bias.then_some((&bias_buffer).into()), ..Default::default() };
+                let want = exact(matrix, &x, with_bias.then_some(&bias[..]));
+                let twin = reference::gemm(matrix, &x, with_bias.then_some(&bias[..]), Activation::None);
+                assert!(distance(&twin, &want) <= 1e-5, "twin of {dtype} {rows} x {cols} x {columns}");
+                for (name, kernels) in &all {
+                    let y = poisoned(4 * u64::from(rows * columns));
+                    run_pass(|pass| kernels.gemm(pass, &view, columns, &x_buffer, &y, epilogue).unwrap());
+                    check();
+                    let apart = distance(&floats(&y), &want);
+                    assert!(apart <= 1e-5, "{name} {dtype} {rows} x {cols} x {columns}: {apart:e}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_follow_the_bias() {
+    for (name, kernels) in all_kernels() {
+        let (rows, cols) = (70, 36);
+        let bytes = weights(Dtype::F32, rows, cols, Fill::Sparse, 3);
+        let uploaded = buffer(&bytes);
+        let view = MatrixView::dense(&uploaded, 0, Dtype::F32, rows as u32, cols as u32);
+        let matrix = Matrix::dense(Dtype::F32, Shape::new(rows as u64, cols as u64), &bytes);
+        let bias = vectors(rows, 4);
+        let bias_buffer = buffer(bytemuck::cast_slice(&bias));
+        for columns in [1, 5] {
+            let x = vectors(cols * columns, 5);
+            let x_buffer = buffer(bytemuck::cast_slice(&x));
+            for activation in Activation::ALL {
+                let y = poisoned(4 * (rows * columns) as u64);
+                let epilogue = Epilogue { bias: Some((&bias_buffer).into()), activation };
+                run_pass(|pass| kernels.gemm(pass, &view, columns as u32, &x_buffer, &y, epilogue).unwrap());
+                let want: Vec<f64> =
+                    exact(matrix, &x, Some(&bias)).into_iter().map(|v| exact_activation(v, activation)).collect();
+                let apart = distance(&floats(&y), &want);
+                assert!(apart <= 1e-5, "{name} {columns} {activation:?}: {apart:e}");
+                let twin = reference::gemm(matrix, &x, Some(&bias), activation);
+                assert!(distance(&twin, &want) <= 1e-5, "twin of {activation:?}");
+            }
+        }
+    }
+}
+
+fn exact_activation(v: f64, activation: Activation) -> f64 {
+    match activation {
+        Activation::None => v,
+        Activation::Relu => v.max(0.0),
+        Activation::Silu => v / (1.0 + (-v).exp()),
+        Activation::Gelu => {
+            // erf by its series, which converges everywhere; past 6 it is 1.
+            let z = (v / 2f64.sqrt()).abs().min(6.0);
+            let (mut term, mut sum) = (z, z);
+            for n in 1..200 {
+                term *= -z * z / f64::from(n);
+                sum += term / f64::from(2 * n + 1);
+            }
+            0.5 * v * (1.0 + (2.0 / std::f64::consts::PI.sqrt() * sum).copysign(v))
+        }
+    }
+}
+
+/// Whether a number is finite, and if not, what it is.
+fn kind(v: f32) -> &'static str {
+    match v {
+        v if v.is_nan() => "NaN",
+        f32::INFINITY => "+Inf",
+        f32::NEG_INFINITY => "-Inf",
+        _ => "finite",
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_so() {
+    for (name, kernels) in all_kernels() {
+        for columns in [1, 20] {
+            let (rows, cols) = (6, 8);
+            let mut values = vec![0.5_f32; rows * cols];
+            (values[3], values[cols + 2], values[2 * cols + 1]) = (f32::INFINITY, f32::NEG_INFINITY, f32::NAN);
+            values[3 * cols] = 0.0; // times Inf: NaN
+            let mut x = vec![1.0_f32; cols * columns];
+            x[(columns - 1) * cols] = f32::INFINITY;
+            let (uploaded, x_buffer) = (buffer(bytemuck::cast_slice(&values)), buffer(bytemuck::cast_slice(&x)));
+            let y = poisoned(4 * (rows * columns) as u64);
+            let view = MatrixView::dense(&uploaded, 0, Dtype::F32, rows as u32, cols as u32);
+            run_pass(|pass| kernels.gemm(pass, &view, columns as u32, &x_buffer, &y, Epilogue::default()).unwrap());
+            let matrix = Matrix::dense(Dtype::F32, Shape::new(rows as u64, cols as u64), bytemuck::cast_slice(&values));
+            let want = reference::gemm(matrix, &x, None, Activation::None);
+            let kinds = |values: &[f32]| values.iter().map(|&v| kind(v)).collect::<Vec<_>>();
+            assert_eq!(kinds(&floats(&y)), kinds(&want), "{name} {columns}");
+        }
+    }
+}
+
+#[test]
+fn bad_input_is_refused_with_both_numbers() {
+    let kernels = Kernels::new(gpu().device(), gpu().tuning());
+    let (w, x, y) = (poisoned(4 * 64 * 32), poisoned(4 * 32), poisoned(4 * 64));
+    let refuse = |view: MatrixView<'_>, columns: u32, x: &wgpu::Buffer, y: &wgpu::Buffer, part: &str| {
+        run_pass(|pass| {
+            let error = kernels.gemm(pass, &view, columns, x, y, Epilogue::default()).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        });
+    };
+    let view = MatrixView::dense(&w, 0, Dtype::F32, 64, 32);
+    refuse(view, 0, &x, &y, "0 vectors");
+    refuse(view, 2, &x, &y, "x: 128 bytes, 256 are needed");
+    refuse(MatrixView { rows: 32, cols: 64, stride: 64, ..view }, 1, &x, &y, "x: 128 bytes, 256 are needed");
+    refuse(view, 1, &x, &x, "y: 128 bytes, 256 are needed");
+    refuse(MatrixView { rows: 32, ..view }, 1, &x, &x, "the buffer of x");
+    refuse(view, 1, &x, &w, "the buffer of weights");
+    refuse(MatrixView { rows: 0, ..view }, 1, &x, &y, "no weights");
+    refuse(MatrixView { cols: 0, ..view }, 1, &x, &y, "no weights");
+    refuse(MatrixView { rows: 65, ..view }, 1, &x, &y, "ends at byte 8320 of a buffer of 8192");
+    refuse(MatrixView { dtype: Dtype::F8E4M3, ..view }, 1, &x, &y, "F8_E4M3");
+    let short = Epilogue { bias: Some((&x).into()), ..Default::default() };
+    run_pass(|pass| {
+        let error = kernels.gemv(pass, &view, &x, &y, short).unwrap_err().to_string();
+        assert!(error.contains("bias: 128 bytes, 256 are needed"), "{error}");
+    });
+}
