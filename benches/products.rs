@@ -13,6 +13,7 @@ mod race;
 use common::bell;
 use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, dispatch};
 use lopper::kernels::{Epilogue, Kernels, MatrixView};
+use lopper::sparse::{Format, SparseMatrix};
 use lopper::{Dtype, wgpu};
 use race::Race;
 use wgpu::BufferUsages as Usage;
@@ -32,8 +33,27 @@ fn main() -> anyhow::Result<()> {
         bench.gemm(dtype, cube, cube, cube);
         bench.gemm(dtype, cube, cube, 16);
     }
+    for (dtype, columns) in [(Dtype::F32, 1), (Dtype::BF16, 1), (Dtype::F32, 4), (Dtype::F32, 16)] {
+        let (rows, cols) = if measuring { (4096, 4096) } else { (64, 256) };
+        bench.sparse(dtype, rows, cols, columns)?;
+    }
     bench.gpu.check()?;
     Ok(())
+}
+
+/// From where it pays to 95 %; the bar of 30 % is MACKO-SpMV's break-even.
+const SPARSITIES: [f64; 7] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 0.95];
+
+/// A random mask of whole words.
+fn mask(words: usize, sparsity: f64) -> Vec<u32> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bit = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        u32::from((state >> 11) as f64 / (1u64 << 53) as f64 >= sparsity)
+    };
+    (0..words).map(|_| (0..32).fold(0, |word, i| word | bit() << i)).collect()
 }
 
 struct Bench {
@@ -128,5 +148,58 @@ impl Bench {
                 work / seconds / 1e9
             );
         }
+    }
+
+    /// Every format against our dense product: `lend`, `ell` and `bitmask`, `gemv` or `gemm`. Packing is `scan`, and timed
+    /// once.
+    fn sparse(&self, dtype: Dtype, rows: u32, cols: u32, columns: u32) -> anyhow::Result<()> {
+        println!("\n{dtype} {rows} x {cols}, {columns} vectors: times as fast as dense; bytes per weight");
+        let weights = self.buffer(&bell(dtype, rows as usize * cols as usize));
+        let (x, y) = (self.buffer(&bell(Dtype::F32, (cols * columns) as usize)), self.zeros(rows * columns));
+        let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
+        let slice = if self.gpu.tuning().simd { 8 } else { 32 };
+        let formats = [Format::SlicedEll { slice }, Format::Bitmask];
+        let mut broken_even = formats.map(|_| None);
+        let mut earlier = formats.map(|_| (0.0, 0.0));
+        for sparsity in SPARSITIES {
+            let mask = self.buffer(bytemuck::cast_slice(&mask(rows as usize * cols as usize / 32, sparsity)));
+            let start = std::time::Instant::now();
+            let packed = formats
+                .iter()
+                .map(|&format| SparseMatrix::pack(&self.gpu, &self.kernels, &view, &mask, format))
+                .collect::<lopper::Result<Vec<_>>>()?;
+            let packing = start.elapsed().as_secs_f64();
+            let mut race = Race::new(&self.gpu);
+            let (k, x, y) = (&self.kernels, &x, &y);
+            race.enter("dense", move |pass| k.gemm(pass, &view, columns, x, y, Epilogue::default()).expect("good"));
+            for (format, matrix) in formats.iter().zip(&packed) {
+                let record = move |pass: &mut wgpu::ComputePass<'_>| {
+                    matrix.matmul(k, pass, columns, x, y, Epilogue::default()).expect("good");
+                };
+                race.enter(format.to_string(), record);
+            }
+            let times = race.run(self.rounds);
+            let dense = times.seconds("dense");
+            print!("  {:>4.0} % dense {:>6.2} ms", 100.0 * sparsity, dense * 1e3);
+            for (i, (format, matrix)) in formats.iter().zip(&packed).enumerate() {
+                let speedup = times.speedup(&format.to_string(), "dense");
+                let bytes = matrix.bytes() as f64 / f64::from(rows) / f64::from(cols);
+                print!("; {format} {speedup:>5.2} x, {bytes:.3}");
+                let (before, slower) = earlier[i];
+                if speedup >= 1.0 && broken_even[i].is_none() {
+                    let share = if slower == 0.0 { 1.0 } else { (1.0 - slower) / (speedup - slower) };
+                    broken_even[i] = Some(before + share * (sparsity - before));
+                }
+                earlier[i] = (sparsity, speedup);
+            }
+            println!("; packed in {:.0} ms", packing * 1e3);
+        }
+        for (format, even) in formats.iter().zip(broken_even) {
+            match even {
+                Some(even) => println!("  {format} breaks even at {:.0} % or before", 100.0 * even),
+                None => println!("  {format} does not break even"),
+            }
+        }
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-// A dense matrix times several vectors, then bias and activation: 64 rows by 64 vectors per workgroup, 4 by 4 per thread.
+// A matrix times several vectors, then bias and activation: 64 rows by 64 vectors per workgroup, 4 by 4 per thread. Put
+// behind what says how weights are stored: `four_weights(row, col)`, which each thread asks for one row, from left to right.
 //
 // Each step brings 16 columns of both into workgroup memory (10 KiB), every fourth of a row as one vec4f, and a thread
 // multiplies 4 + 4 of them: 8 reads for 64 multiply-adds. A row there is 5 vec4f long, so that the 8 threads that read at
@@ -9,40 +10,24 @@ const PITCH: u32 = 5u;
 var<workgroup> w_tile: array<vec4f, 320>; // [64 rows][PITCH]
 var<workgroup> x_tile: array<vec4f, 320>; // [64 vectors][PITCH]
 
-// Four weights of a row from column `col` on; zeros past its end.
-fn four_weights(row: u32, col: u32) -> vec4f {
-    let at = start_of(row) + col;
-    if ALIGNED && col + 4u <= dense.cols {
-        if SIZE == 4u { return bitcast<vec4f>(quads[at / 4u]); }
-        let quad = quads[at / 8u];
-        return four(select(quad.xy, quad.zw, (at & 4u) == 4u));
-    }
-    var v = vec4f();
-    if col < dense.cols { v.x = weight(at); }
-    if col + 1u < dense.cols { v.y = weight(at + 1u); }
-    if col + 2u < dense.cols { v.z = weight(at + 2u); }
-    if col + 3u < dense.cols { v.w = weight(at + 3u); }
-    return v;
-}
-
-// The same of a vector. Those past the last are the last: they are read, and go nowhere.
+// Four numbers of a vector from column `col` on; zeros past its end. Vectors past the last are the last: they are read, and go nowhere.
 fn four_of_x(column: u32, col: u32) -> vec4f {
-    let at = min(column, dense.columns - 1u) * dense.cols + col;
-    if ALIGNED && col + 4u <= dense.cols { return x_quads[at / 4u]; }
+    let at = min(column, sizes.columns - 1u) * sizes.cols + col;
+    if ALIGNED && col + 4u <= sizes.cols { return x_quads[at / 4u]; }
     var v = vec4f();
-    if col < dense.cols { v.x = x[at]; }
-    if col + 1u < dense.cols { v.y = x[at + 1u]; }
-    if col + 2u < dense.cols { v.z = x[at + 2u]; }
-    if col + 3u < dense.cols { v.w = x[at + 3u]; }
+    if col < sizes.cols { v.x = x[at]; }
+    if col + 1u < sizes.cols { v.y = x[at + 1u]; }
+    if col + 2u < sizes.cols { v.z = x[at + 2u]; }
+    if col + 3u < sizes.cols { v.w = x[at + 3u]; }
     return v;
 }
 
 fn store(sums: vec4f, row: u32, column: u32) {
-    if row >= dense.rows { return; }
-    let to = dense.above + row;
+    if row >= sizes.rows { return; }
+    let to = sizes.above + row;
     for (var j = 0u; j < 4u; j++) {
         let at = column + 16u * j;
-        if at < dense.columns { y[at * dense.height + to] = epilogue(sums[j], to); }
+        if at < sizes.columns { y[at * sizes.height + to] = epilogue(sums[j], to); }
     }
 }
 
@@ -52,18 +37,18 @@ fn main(
     @builtin(num_workgroups) ids: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let across = (dense.columns + 63u) / 64u;
+    let across = (sizes.columns + 63u) / 64u;
     let tile = linear(id, ids);
     let row = 64u * (tile / across);
     let column = 64u * (tile % across);
-    if row >= dense.rows { return; }
+    if row >= sizes.rows { return; }
     let i = local / 16u;
     let j = local % 16u;
     var a = vec4f();
     var b = vec4f();
     var c = vec4f();
     var d = vec4f();
-    for (var col = 0u; col < dense.cols; col += 16u) {
+    for (var col = 0u; col < sizes.cols; col += 16u) {
         w_tile[local / 4u * PITCH + local % 4u] = four_weights(row + local / 4u, col + 4u * (local % 4u));
         x_tile[local / 4u * PITCH + local % 4u] = four_of_x(column + local / 4u, col + 4u * (local % 4u));
         workgroupBarrier();

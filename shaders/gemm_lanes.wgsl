@@ -18,8 +18,8 @@ fn four_weights(start: u32, k: u32) -> vec4f {
 }
 
 fn store_one(sum: f32, row: u32, column: u32) {
-    if column >= dense.columns { return; }
-    y[column * dense.height + dense.above + row] = epilogue(sum, dense.above + row);
+    if column >= sizes.columns { return; }
+    y[column * sizes.height + sizes.above + row] = epilogue(sum, sizes.above + row);
 }
 
 fn store_four(v: vec4f, row: u32, column: u32) {
@@ -30,7 +30,7 @@ fn store_four(v: vec4f, row: u32, column: u32) {
 }
 
 fn store(sums: Sums, row: u32, column: u32) {
-    if row >= dense.rows { return; }
+    if row >= sizes.rows { return; }
     store_four(sums.a, row, column);
     store_four(sums.b, row, column + 4u);
     store_four(sums.c, row, column + 8u);
@@ -43,11 +43,11 @@ fn main(
     @builtin(num_workgroups) ids: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let across = (dense.columns + 15u) / 16u;
+    let across = (sizes.columns + 15u) / 16u;
     let tile = linear(id, ids);
     let row = 64u * (tile / across) + local;
     let column = 16u * (tile % across);
-    if row - local >= dense.rows { return; }
+    if row - local >= sizes.rows { return; }
     let w0 = start_of(row + 0u);
     let w1 = start_of(row + 8u);
     let w2 = start_of(row + 16u);
@@ -56,8 +56,8 @@ fn main(
     let w5 = start_of(row + 40u);
     let w6 = start_of(row + 48u);
     let w7 = start_of(row + 56u);
-    let x0 = min(column + local, dense.columns - 1u) * dense.cols / 4u;
-    let x1 = min(column + 8u + local, dense.columns - 1u) * dense.cols / 4u;
+    let x0 = min(column + local, sizes.columns - 1u) * sizes.cols / 4u;
+    let x1 = min(column + 8u + local, sizes.columns - 1u) * sizes.cols / 4u;
     var s0 = Sums();
     var s1 = Sums();
     var s2 = Sums();
@@ -66,7 +66,7 @@ fn main(
     var s5 = Sums();
     var s6 = Sums();
     var s7 = Sums();
-    for (var k = 0u; k < dense.cols / 4u; k++) {
+    for (var k = 0u; k < sizes.cols / 4u; k++) {
         let u = x_quads[x0 + k];
         let v = x_quads[x1 + k];
         let a = mat4x4f(subgroupBroadcast(u, 0u), subgroupBroadcast(u, 1u), subgroupBroadcast(u, 2u), subgroupBroadcast(u, 3u));

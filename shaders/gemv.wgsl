@@ -27,12 +27,12 @@ fn step(starts: vec4u, k: u32) -> vec4f {
 
 fn product(workgroup: u32, local: u32, lane: Lane) {
     let row = 4u * workgroup;
-    if row >= dense.rows { return; }
+    if row >= sizes.rows { return; }
     let starts = vec4u(start_of(row), start_of(row + 1u), start_of(row + 2u), start_of(row + 3u));
     var sums = vec4f();
     var done = 0u;
     if ALIGNED {
-        let steps = dense.cols / PER;
+        let steps = sizes.cols / PER;
         let at = starts / vec4u(PER);
         var k = local;
         for (; k + WORKGROUP < steps; k += 2u * WORKGROUP) {
@@ -42,12 +42,12 @@ fn product(workgroup: u32, local: u32, lane: Lane) {
         if k < steps { sums += step(at, k); }
         done = steps * PER;
     }
-    for (var c = done + local; c < dense.cols; c += WORKGROUP) {
+    for (var c = done + local; c < sizes.cols; c += WORKGROUP) {
         let v = vec4f(weight(starts.x + c), weight(starts.y + c), weight(starts.z + c), weight(starts.w + c));
         sums += v * x[c];
     }
     let total = sum_lanes(sums, local, lane);
     for (var i = local; i < 4u; i += WORKGROUP) {
-        if row + i < dense.rows { y[dense.above + row + i] = epilogue(total[i], dense.above + row + i); }
+        if row + i < sizes.rows { y[sizes.above + row + i] = epilogue(total[i], sizes.above + row + i); }
     }
 }

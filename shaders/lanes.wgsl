@@ -4,7 +4,7 @@ override WORKGROUP: u32 = 128u; // a power of two, at most 256
 
 var<workgroup> parts: array<vec4f, 256>;
 
-struct Lane { subgroup: u32, subgroups: u32 }
+struct Lane { subgroup: u32, subgroups: u32, member: u32 }
 
 fn sum_lanes(sum: vec4f, local: u32, lane: Lane) -> vec4f {
     parts[local] = sum;
@@ -22,5 +22,5 @@ fn main(
     @builtin(num_workgroups) ids: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    product(linear(id, ids), local, Lane(0u, 0u));
+    product(linear(id, ids), local, Lane(0u, 0u, 0u));
 }

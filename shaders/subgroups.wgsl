@@ -7,7 +7,7 @@ override SINGLE: bool = false;  // the workgroup is one subgroup
 
 var<workgroup> parts: array<vec4f, 256>; // one per subgroup
 
-struct Lane { subgroup: u32, subgroups: u32 }
+struct Lane { subgroup: u32, subgroups: u32, member: u32 }
 
 fn sum_lanes(sum: vec4f, local: u32, lane: Lane) -> vec4f {
     let own = subgroupAdd(sum);
@@ -26,6 +26,7 @@ fn main(
     @builtin(local_invocation_index) local: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_invocation_id) member: u32,
 ) {
-    product(linear(id, ids), local, Lane(subgroup, subgroups));
+    product(linear(id, ids), local, Lane(subgroup, subgroups, member));
 }

@@ -70,6 +70,7 @@ pub mod checkpoint;
 mod error;
 #[doc(hidden)]
 pub mod fault;
+mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gpu;
@@ -78,12 +79,14 @@ pub mod pruner;
 pub mod record;
 pub mod reference;
 pub mod scheduler;
+pub mod sparse;
 mod target;
 mod tensor;
 mod unit;
 
 pub use activation::Activation;
 pub use error::{BoxError, Error, Result};
+pub use format::Format;
 pub use record::Lopper;
 pub use safetensors;
 pub use target::{Scope, Target, Ties, quota};

@@ -161,7 +161,10 @@ fn host_structs_lie_as_shaders_declare_them() {
     // View in seven shaders, Window in four, Cut in four, Sample, Quota, Rows, Ask.
     assert!(seen >= 19, "only {seen} structs were compared");
     let names: Vec<_> = layouts().into_iter().map(|l| l.0).collect();
-    assert_eq!(names, ["View", "Scale", "Random", "Pool", "Sample", "Window", "Quota", "Cut", "Rows", "Ask", "Dense"]);
+    assert_eq!(
+        names,
+        ["View", "Scale", "Random", "Pool", "Sample", "Window", "Quota", "Cut", "Rows", "Ask", "Sizes", "Scan"]
+    );
 }
 
 #[test]
@@ -175,7 +178,7 @@ fn one_name_for_shader_module_twin_and_test() {
         );
         // What `mask` leaves open, `settle` closes: one twin for both.
         assert!(name == "settle" || exists(format!("{root}/src/reference/{name}.rs")), "{name} has no twin");
-        let tests = ["kernels.rs", "kernels/units.rs", "products.rs"]
+        let tests = ["kernels.rs", "kernels/units.rs", "products.rs", "sparse.rs"]
             .map(|file| std::fs::read_to_string(format!("{root}/tests/{file}")).unwrap())
             .concat();
         let bench = ["kernels.rs", "products.rs"]

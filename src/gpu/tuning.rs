@@ -16,7 +16,7 @@ pub struct Tuning {
     pub capacity: u32,
     /// Largest number of weights sampled to place a histogram's window.
     pub sample: u32,
-    /// Threads that share the rows of a product: a power of two, at most 256.
+    /// Threads that share the rows of a product: a power of two from 8 to 256.
     pub lanes: u32,
     /// Whether the threads of a workgroup are the lanes of one core, which barriers and workgroup memory slow down.
     pub simd: bool,
@@ -63,8 +63,8 @@ impl Tuning {
         if !capacity.is_power_of_two() || capacity < 2 {
             return bad(format!("capacity is {capacity}, a power of two of at least 2 is needed"));
         }
-        if !lanes.is_power_of_two() || lanes > 256 {
-            return bad(format!("lanes is {lanes}, a power of two up to 256 is needed"));
+        if !lanes.is_power_of_two() || !(8..=256).contains(&lanes) {
+            return bad(format!("lanes is {lanes}, a power of two from 8 to 256 is needed"));
         }
         Ok(())
     }

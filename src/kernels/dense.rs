@@ -1,24 +1,11 @@
 //! What the products of dense matrices share.
 
 use super::epilogue::apart;
+use super::sizes::SizesWords;
 use super::view::Variant;
 use super::{Epilogue, Kernels, MatrixView, Part};
 use crate::gpu::{KernelSpec, Record};
 use crate::{Dtype, Error, Result};
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct DenseWords {
-    first: u32,
-    rows: u32,
-    cols: u32,
-    stride: u32,
-    above: u32,
-    height: u32,
-    columns: u32,
-    spare: u32,
-}
-super::shared_layout!(DenseWords, "Dense", [first, rows, cols, stride, above, height, columns, spare]);
 
 /// A product that was checked.
 pub(super) struct Dense<'a> {
@@ -99,7 +86,7 @@ impl Kernels {
             let rows = rows_at_once.min(view.rows - above);
             let offset = view.offset + u64::from(above) * u64::from(view.stride) * view.dtype.size() as u64;
             let part = MatrixView { rows, offset, ..*view };
-            let uniform = self.uniform(&DenseWords {
+            let uniform = self.uniform(&SizesWords {
                 first: part.words(0).first,
                 rows,
                 cols: view.cols,
@@ -107,7 +94,7 @@ impl Kernels {
                 above,
                 height: view.rows,
                 columns: *columns,
-                spare: 0,
+                units: 0,
             });
             let bindings = [
                 uniform.as_entire_buffer_binding(),

@@ -9,8 +9,11 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "gemm",
     source: concat!(
         include_str!("../../shaders/stored.wgsl"),
+        include_str!("../../shaders/sizes.wgsl"),
+        include_str!("../../shaders/vectors.wgsl"),
         include_str!("../../shaders/dense.wgsl"),
         include_str!("../../shaders/epilogue.wgsl"),
+        include_str!("../../shaders/dense_tile.wgsl"),
         include_str!("../../shaders/gemm.wgsl")
     ),
     entry: "main",
@@ -21,6 +24,8 @@ pub(super) const LANES: KernelSpec = KernelSpec {
     label: "gemm by lanes",
     source: concat!(
         include_str!("../../shaders/stored.wgsl"),
+        include_str!("../../shaders/sizes.wgsl"),
+        include_str!("../../shaders/vectors.wgsl"),
         include_str!("../../shaders/dense.wgsl"),
         include_str!("../../shaders/epilogue.wgsl"),
         include_str!("../../shaders/gemm_lanes.wgsl")
@@ -51,6 +56,7 @@ impl Kernels {
         if self.tuning.simd && self.subgroups && self.is_one_subgroup(8) && dense.aligned() {
             return self.dense(to, LANES, &dense, (64, 16), &[]);
         }
+        self.check_steps(view.cols, 200_000)?;
         self.dense(to, SPEC, &dense, (64, 64), &[])
     }
 }

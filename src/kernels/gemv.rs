@@ -19,6 +19,8 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "gemv",
     source: concat!(
         include_str!("../../shaders/stored.wgsl"),
+        include_str!("../../shaders/sizes.wgsl"),
+        include_str!("../../shaders/vectors.wgsl"),
         include_str!("../../shaders/dense.wgsl"),
         include_str!("../../shaders/epilogue.wgsl"),
         include_str!("../../shaders/gemv.wgsl"),
@@ -32,6 +34,8 @@ pub(super) const SUBGROUPS: KernelSpec = KernelSpec {
     label: "gemv by subgroups",
     source: concat!(
         include_str!("../../shaders/stored.wgsl"),
+        include_str!("../../shaders/sizes.wgsl"),
+        include_str!("../../shaders/vectors.wgsl"),
         include_str!("../../shaders/dense.wgsl"),
         include_str!("../../shaders/epilogue.wgsl"),
         include_str!("../../shaders/gemv.wgsl"),
@@ -59,6 +63,8 @@ impl Kernels {
         let dense = Dense { view: *view, columns: 1, x: x.into(), y: y.into(), epilogue };
         dense.check()?;
         let lanes = self.tuning.lanes;
+        let at_once = if dense.aligned() { 8 } else { 1 };
+        self.check_steps(view.cols, (60_000 * at_once * lanes).min(1 << 30))?;
         let spec = if self.subgroups { SUBGROUPS } else { SPEC };
         let mut constants = vec![("WORKGROUP", f64::from(lanes))];
         if self.subgroups {

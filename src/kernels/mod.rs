@@ -51,24 +51,30 @@
 //! all of these itself.
 
 mod apply;
+mod bitmask;
 mod bracket;
 mod count;
 mod dense;
+mod ell;
 mod epilogue;
 mod gemm;
 mod gemv;
 mod group;
 mod histogram;
+mod lend;
 mod mask;
+mod packed;
 mod part;
 mod pool;
 mod quota;
 mod random;
 mod row;
 mod scale;
+mod scan;
 mod score;
 mod settle;
 mod several;
+mod sizes;
 mod threshold;
 mod view;
 
@@ -79,6 +85,7 @@ pub(crate) use group::LARGEST_GROUP;
 pub(crate) use histogram::counted_bytes;
 pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
 pub use mask::{mask_bytes, tiles_bytes};
+pub(crate) use packed::PackedParts;
 pub use part::Part;
 pub use pool::PoolRule;
 pub(crate) use quota::Numbers;
@@ -97,6 +104,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::util::DeviceExt;
 
 use crate::gpu::{Kernel, KernelSpec, Tuning};
+use crate::{Error, Result};
 
 /// All shaders, for tests that parse and translate them: `(name, source, entry points)`.
 #[doc(hidden)]
@@ -117,12 +125,27 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("apply", apply::WHOLE.source, &["whole", "ragged"]),
     ("gemv", gemv::SPEC.source, &["main"]),
     ("gemm", gemm::SPEC.source, &["main"]),
+    ("scan", scan::SPEC.source, &["main"]),
+    ("lend", lend::SPEC.source, &["main"]),
+    ("ell", ell::COUNT.source, &["count", "measure", "fill"]),
+    ("ell", ell::STORAGE.source, &["main"]),
+    ("ell", ell::LENT.source, &["main"]),
+    ("ell", ell::UNPACK.source, &["main"]),
+    ("bitmask", bitmask::COUNT.source, &["count", "fill"]),
+    ("bitmask", bitmask::STORAGE.source, &["main"]),
+    ("bitmask", bitmask::LENT.source, &["main"]),
+    ("bitmask", bitmask::GEMM.source, &["main"]),
+    ("bitmask", bitmask::UNPACK.source, &["main"]),
 ];
 
 /// Those that are used only where a device has subgroups.
 #[doc(hidden)]
-pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] =
-    &[("gemv", gemv::SUBGROUPS.source, &["main"]), ("gemm_lanes", gemm::LANES.source, &["main"])];
+pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
+    ("gemv", gemv::SUBGROUPS.source, &["main"]),
+    ("gemm_lanes", gemm::LANES.source, &["main"]),
+    ("bitmask", bitmask::STORAGE_SUBGROUPS.source, &["main"]),
+    ("bitmask", bitmask::LENT_SUBGROUPS.source, &["main"]),
+];
 
 /// A host struct that WGSL shares: its name there, its size, and its members' offsets.
 #[doc(hidden)]
@@ -142,7 +165,8 @@ pub fn layouts() -> Vec<Layout> {
         threshold::CutWords::layout(),
         row::RowsWords::layout(),
         quota::AskWords::layout(),
-        dense::DenseWords::layout(),
+        sizes::SizesWords::layout(),
+        scan::ScanWords::layout(),
     ]
 }
 
@@ -173,6 +197,8 @@ pub struct Kernels {
 struct Cache {
     pipelines: HashMap<(&'static str, view::Variant), Kernel>,
     uniforms: HashMap<Vec<u8>, wgpu::Buffer>,
+    /// What vectors are lent in.
+    lent: Option<wgpu::Buffer>,
 }
 
 /// Uniform buffers kept for parameters that come again, as those of equally shaped layers do.
@@ -204,6 +230,15 @@ impl Kernels {
     /// The knobs.
     pub fn tuning(&self) -> Tuning {
         self.tuning
+    }
+
+    /// Software adapters end a thread that has gone around loops 65,535 times, as if it were done.
+    fn check_steps(&self, cols: u32, most: u32) -> Result<()> {
+        if self.tuning.simd && cols > most {
+            let problem = format!("{cols} columns, the loops of a software adapter hold {most}");
+            return Err(Error::View { what: "product", problem });
+        }
+        Ok(())
     }
 
     /// Whether a workgroup of so many threads is one subgroup on this device.

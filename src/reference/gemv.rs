@@ -1,8 +1,8 @@
 use super::Matrix;
 use crate::Activation;
 
-/// `activation(W · x + bias)`, summed in `f32` from the first column to the last. Twin of `shaders/gemv.wgsl`, which adds in another
-/// order: results agree within rounding.
+/// `activation(W · x + bias)`, summed in `f64` and rounded once. Twin of `shaders/gemv.wgsl`, which sums in
+/// `f32`: results agree within rounding.
 ///
 /// # Panics
 /// If `x` or `bias` are shorter than a row or a column.
@@ -10,9 +10,9 @@ pub fn gemv(matrix: Matrix<'_>, x: &[f32], bias: Option<&[f32]>, activation: Act
     (0..matrix.shape.rows as usize)
         .map(|row| {
             let start = row * matrix.stride;
-            let weight = |col| matrix.dtype.value(matrix.dtype.bits(matrix.bytes, start + col));
-            let sum = (0..matrix.shape.cols as usize).map(|col| weight(col) * x[col]).sum::<f32>();
-            activate(sum + bias.map_or(0.0, |bias| bias[row]), activation)
+            let weight = |col| f64::from(matrix.dtype.value(matrix.dtype.bits(matrix.bytes, start + col)));
+            let sum = (0..matrix.shape.cols as usize).map(|col| weight(col) * f64::from(x[col])).sum::<f64>();
+            activate((sum + bias.map_or(0.0, |bias| f64::from(bias[row]))) as f32, activation)
         })
         .collect()
 }
