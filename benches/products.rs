@@ -36,6 +36,7 @@ fn main() -> anyhow::Result<()> {
     for (dtype, columns) in [(Dtype::F32, 1), (Dtype::BF16, 1), (Dtype::F32, 4), (Dtype::F32, 16)] {
         let (rows, cols) = if measuring { (4096, 4096) } else { (64, 256) };
         bench.sparse(dtype, rows, cols, columns)?;
+        bench.structured(dtype, rows, cols, columns)?;
     }
     bench.gpu.check()?;
     Ok(())
@@ -43,6 +44,21 @@ fn main() -> anyhow::Result<()> {
 
 /// From where it pays to 95 %; the bar of 30 % is MACKO-SpMV's break-even.
 const SPARSITIES: [f64; 7] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.9, 0.95];
+
+/// What has a shape of its own: `nm` at 50 %, and `block` with as many blocks gone.
+const STRUCTURED: [Format; 3] =
+    [Format::Nm { keep: 2, of: 4 }, Format::Block { rows: 4, cols: 4 }, Format::Block { rows: 16, cols: 16 }];
+
+/// A mask of that shape: every other weight, or the blocks of a chessboard.
+fn structured_mask(rows: u32, cols: u32, format: Format) -> Vec<u32> {
+    let Format::Block { cols: width, rows: height } = format else {
+        return vec![0x5555_5555; (rows * cols / 32) as usize];
+    };
+    let word = |row: u32, word: u32| {
+        (0..32).fold(0, |bits, i| bits | u32::from((row / height + (32 * word + i) / width).is_multiple_of(2)) << i)
+    };
+    (0..rows).flat_map(|row| (0..cols / 32).map(move |w| word(row, w))).collect()
+}
 
 /// A random mask of whole words.
 fn mask(words: usize, sparsity: f64) -> Vec<u32> {
@@ -150,7 +166,37 @@ impl Bench {
         }
     }
 
-    /// Every format against our dense product: `lend`, `ell` and `bitmask`, `gemv` or `gemm`. Packing is `scan`, and timed
+    /// Formats for structured sparsity against our dense product, at 50 %.
+    fn structured(&self, dtype: Dtype, rows: u32, cols: u32, columns: u32) -> anyhow::Result<()> {
+        let weights = self.buffer(&bell(dtype, rows as usize * cols as usize));
+        let (x, y) = (self.buffer(&bell(Dtype::F32, (cols * columns) as usize)), self.zeros(rows * columns));
+        let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
+        let packed = STRUCTURED
+            .iter()
+            .map(|&format| {
+                let mask = self.buffer(bytemuck::cast_slice(&structured_mask(rows, cols, format)));
+                SparseMatrix::pack(&self.gpu, &self.kernels, &view, &mask, format)
+            })
+            .collect::<lopper::Result<Vec<_>>>()?;
+        let mut race = Race::new(&self.gpu);
+        let (k, x, y) = (&self.kernels, &x, &y);
+        race.enter("dense", move |pass| k.gemm(pass, &view, columns, x, y, Epilogue::default()).expect("good"));
+        for matrix in &packed {
+            race.enter(matrix.format().to_string(), move |pass| {
+                matrix.matmul(k, pass, columns, x, y, Epilogue::default()).expect("good");
+            });
+        }
+        let times = race.run(self.rounds);
+        println!("\n{dtype} {rows} x {cols}, {columns} vectors, half of it gone by shape: times as fast as dense");
+        for matrix in &packed {
+            let name = matrix.format().to_string();
+            let bytes = matrix.bytes() as f64 / f64::from(rows) / f64::from(cols);
+            println!("  {name:<20} {:>5.2} x, {bytes:.3} bytes per weight", times.speedup(&name, "dense"));
+        }
+        Ok(())
+    }
+
+    /// Every format against our dense product: `lend`, `ell`, `bitmask` and `csr`, `gemv` or `gemm`. Packing is `scan`, and timed
     /// once.
     fn sparse(&self, dtype: Dtype, rows: u32, cols: u32, columns: u32) -> anyhow::Result<()> {
         println!("\n{dtype} {rows} x {cols}, {columns} vectors: times as fast as dense; bytes per weight");
@@ -158,7 +204,7 @@ impl Bench {
         let (x, y) = (self.buffer(&bell(Dtype::F32, (cols * columns) as usize)), self.zeros(rows * columns));
         let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
         let slice = if self.gpu.tuning().simd { 8 } else { 32 };
-        let formats = [Format::SlicedEll { slice }, Format::Bitmask];
+        let formats = [Format::SlicedEll { slice }, Format::Bitmask, Format::Csr];
         let mut broken_even = formats.map(|_| None);
         let mut earlier = formats.map(|_| (0.0, 0.0));
         for sparsity in SPARSITIES {

@@ -52,8 +52,10 @@
 
 mod apply;
 mod bitmask;
+mod block;
 mod bracket;
 mod count;
+mod csr;
 mod dense;
 mod ell;
 mod epilogue;
@@ -63,6 +65,8 @@ mod group;
 mod histogram;
 mod lend;
 mod mask;
+mod nm;
+mod pack;
 mod packed;
 mod part;
 mod pool;
@@ -85,6 +89,7 @@ pub(crate) use group::LARGEST_GROUP;
 pub(crate) use histogram::counted_bytes;
 pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
 pub use mask::{mask_bytes, tiles_bytes};
+pub(crate) use pack::{Pack, unit_count};
 pub(crate) use packed::PackedParts;
 pub use part::Part;
 pub use pool::PoolRule;
@@ -136,6 +141,19 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("bitmask", bitmask::LENT.source, &["main"]),
     ("bitmask", bitmask::GEMM.source, &["main"]),
     ("bitmask", bitmask::UNPACK.source, &["main"]),
+    ("csr", csr::COUNT.source, &["count", "fill"]),
+    ("csr", csr::STORAGE.source, &["main"]),
+    ("csr", csr::LENT.source, &["main"]),
+    ("csr", csr::UNPACK.source, &["main"]),
+    ("nm", nm::FILL.source, &["fill"]),
+    ("nm", nm::STORAGE.source, &["main"]),
+    ("nm", nm::LENT.source, &["main"]),
+    ("nm", nm::UNPACK.source, &["main"]),
+    ("block", block::COUNT.source, &["count", "fill"]),
+    ("block", block::STORAGE.source, &["main"]),
+    ("block", block::LENT.source, &["main"]),
+    ("block", block::UNPACK.source, &["main"]),
+    ("nm", nm::GEMM.source, &["main"]),
 ];
 
 /// Those that are used only where a device has subgroups.
@@ -145,6 +163,12 @@ pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
     ("gemm_lanes", gemm::LANES.source, &["main"]),
     ("bitmask", bitmask::STORAGE_SUBGROUPS.source, &["main"]),
     ("bitmask", bitmask::LENT_SUBGROUPS.source, &["main"]),
+    ("csr", csr::STORAGE_SUBGROUPS.source, &["main"]),
+    ("csr", csr::LENT_SUBGROUPS.source, &["main"]),
+    ("nm", nm::STORAGE_SUBGROUPS.source, &["main"]),
+    ("nm", nm::LENT_SUBGROUPS.source, &["main"]),
+    ("block", block::STORAGE_SUBGROUPS.source, &["main"]),
+    ("block", block::LENT_SUBGROUPS.source, &["main"]),
 ];
 
 /// A host struct that WGSL shares: its name there, its size, and its members' offsets.

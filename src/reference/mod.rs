@@ -5,8 +5,10 @@
 
 mod apply;
 mod bitmask;
+mod block;
 mod bracket;
 mod count;
+mod csr;
 mod ell;
 mod gemm;
 mod gemv;
@@ -14,6 +16,7 @@ mod group;
 mod histogram;
 mod lend;
 mod mask;
+mod nm;
 mod packed;
 mod pool;
 mod quota;
@@ -34,6 +37,7 @@ pub use group::group;
 pub use histogram::{Counts, Window, histogram};
 pub use lend::lend;
 pub use mask::{TILE_WEIGHTS, mask};
+pub(crate) use nm::too_many;
 pub(crate) use packed::check_format;
 pub use packed::{Packed, Row};
 pub(crate) use pool::share;

@@ -1,4 +1,4 @@
-use super::{Matrix, activate, bitmask, ell};
+use super::{Matrix, activate, bitmask, block, csr, ell, nm};
 use crate::{Activation, Dtype, Error, Format, Result, Shape};
 
 /// A sparse matrix on the host: the words of its two buffers, as kernels read them.
@@ -43,6 +43,9 @@ impl Packed {
         let (index, values) = match format {
             Format::Bitmask => bitmask::pack(&rows, shape, dtype),
             Format::SlicedEll { slice } => ell::pack(&rows, dtype, slice),
+            Format::Csr => csr::pack(&rows, dtype),
+            Format::Nm { keep, of } => nm::pack(&rows, shape, dtype, (keep, of))?,
+            Format::Block { rows: height, cols } => block::pack(&rows, dtype, (height, cols)),
         };
         Ok(Self { format, dtype, shape, index, values })
     }
@@ -56,6 +59,9 @@ impl Packed {
         let rows = match self.format {
             Format::Bitmask => bitmask::rows(self),
             Format::SlicedEll { slice } => ell::rows(self, slice),
+            Format::Csr => csr::rows(self),
+            Format::Nm { keep, of } => nm::rows(self, (keep, of)),
+            Format::Block { rows, cols } => block::rows(self, (rows, cols)),
         };
         let rows = rows.ok_or_else(|| self.bad("its words contradict each other, or are too few"))?;
         let rises = |row: &Row| row.windows(2).all(|two| two[0].0 < two[1].0);
@@ -118,9 +124,22 @@ pub(crate) fn check_format(format: Format, dtype: Dtype, shape: Shape) -> Result
     }
     match format {
         Format::Bitmask => Ok(()),
+        Format::Nm { keep, of } if keep == 0 || keep > of || of > 16 => {
+            bad(format!("{keep}:{of}: 1 to 16 weights of a group, and as many of them kept at most, will do"))
+        }
+        Format::Nm { .. } => Ok(()),
+        Format::Block { rows, cols } if !(1..=32).contains(&rows) || !(1..=32).contains(&cols) => {
+            bad(format!("{format}: 1 to 32 rows and columns will do"))
+        }
+        Format::Block { cols, .. } if shape.cols.div_ceil(cols.into()) > 1 << 16 => {
+            let columns = shape.cols.div_ceil(cols.into());
+            bad(format!("{columns} columns of blocks, {format} has 16 bits for them: 65536 at most"))
+        }
+        Format::Block { .. } => Ok(()),
         _ if shape.cols > 1 << 16 => {
             bad(format!("{} columns, {format} has 16 bits for them: 65536 at most", shape.cols))
         }
+        Format::Csr => Ok(()),
         Format::SlicedEll { slice } if !slice.is_power_of_two() || !(4..=64).contains(&slice) => {
             bad(format!("slices of {slice} rows: 4, 8, 16, 32 or 64 will do"))
         }

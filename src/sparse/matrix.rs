@@ -93,10 +93,7 @@ impl SparseMatrix {
         epilogue: Epilogue<'a>,
     ) -> Result<()> {
         let vectors = [x.into(), y.into()];
-        match self.format {
-            Format::Bitmask => kernels.bitmask(to, &self.parts(), columns, vectors, &epilogue),
-            Format::SlicedEll { slice } => kernels.ell(to, (&self.parts(), slice), columns, vectors, &epilogue),
-        }
+        kernels.multiply(to, &self.parts(), columns, vectors, &epilogue)
     }
 
     /// Records: the weights, rows without gaps, +0.0 where nothing is kept, into a buffer of as many bytes, rounded up to 4.
@@ -104,10 +101,7 @@ impl SparseMatrix {
     /// # Errors
     /// [`Error::View`] where it is too small.
     pub fn unpack<'a>(&self, kernels: &Kernels, to: &mut impl Record, weights: impl Into<Part<'a>>) -> Result<()> {
-        match self.format {
-            Format::Bitmask => kernels.bitmask_unpack(to, &self.parts(), weights.into()),
-            Format::SlicedEll { .. } => kernels.ell_unpack(to, &self.parts(), weights.into()),
-        }
+        kernels.unpack(to, &self.parts(), weights.into())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::matrix::{SparseMatrix, USAGE, check, fits};
 use crate::gpu::{Gpu, Record, watch};
-use crate::kernels::{Kernels, MatrixView, Part};
+use crate::kernels::{Kernels, MatrixView, Pack, Part, unit_count};
+use crate::reference::too_many;
 use crate::{Error, Format, Result};
 
 impl SparseMatrix {
@@ -22,32 +23,38 @@ impl SparseMatrix {
         let mask = mask.into();
         view.check()?;
         check(format, view.dtype, view.rows, view.cols)?;
-        let units = units(format, view);
-        let index = index(gpu.device(), format, view)?;
-        let mut counted = Ok(());
-        gpu.submit("counting", |encoder| {
-            let pass = &mut encoder.begin_compute_pass(&Default::default());
-            counted = match format {
-                Format::Bitmask => kernels.bitmask_pack(pass, view, [mask, (&index).into()], None),
-                Format::SlicedEll { slice } => kernels.ell_count(pass, view, slice, [mask, (&index).into()]),
-            };
-        })?;
-        counted?;
-        let all = gpu.read_words(&index, 4 * (u64::from(units) + 1))?.pop().unwrap_or(0);
-        let value_words = match format {
-            Format::Bitmask => words(all.into(), view),
-            Format::SlicedEll { .. } => 4 * u64::from(all),
-        };
-        let packed = Self::empty(gpu.device(), format, view, index, value_words)?;
-        let mut filled = Ok(());
+        let units = u64::from(unit_count(format, view));
+        let mut total = 0;
+        if units > 0 {
+            // What lies behind the counts once packed: copied masks, lengths.
+            let counts = buffer(gpu.device(), "lopper counts", units + 1 + behind(format, view, 0))?;
+            let flags = flags(gpu.device(), format, view)?;
+            let pack = Pack { format, mask, index: (&counts).into(), flags: (&flags).into() };
+            let mut counted = Ok(());
+            gpu.submit("counting", |encoder| {
+                counted = kernels.pack_count(&mut encoder.begin_compute_pass(&Default::default()), view, pack);
+            })?;
+            counted?;
+            total = gpu.read_words(&counts, 4 * (units + 1))?.pop().unwrap_or(0).into();
+        }
+        let mut packed = Err(Error::Cancelled);
         gpu.submit("packing", |encoder| {
-            filled = packed.fill(kernels, &mut encoder.begin_compute_pass(&Default::default()), view, mask);
+            let pass = &mut encoder.begin_compute_pass(&Default::default());
+            packed = Self::record(kernels, gpu.device(), pass, view, mask, (total, format));
         })?;
-        filled.map(|()| packed)
+        let packed = packed?;
+        if let Format::Nm { keep, of } = format {
+            match gpu.read_words(&packed.index, 4)?[0] {
+                0 => {}
+                groups => return Err(too_many(groups, (keep, of))),
+            }
+        }
+        Ok(packed)
     }
 
     /// Records the same into the caller's commands, reading nothing back: `kept` is how many weights the mask keeps, which
-    /// a pruning knows beforehand. If that is not what it keeps, the matrix is not to be used.
+    /// a pruning knows beforehand; for blocks, how many of them; for N:M it does not matter. If that is not what it keeps, or
+    /// a group keeps too many, the matrix is not to be used.
     ///
     /// # Errors
     /// As [`SparseMatrix::pack`]; and [`Error::View`] for sliced ELL, whose size depends on each slice's longest row.
@@ -59,7 +66,6 @@ impl SparseMatrix {
         mask: impl Into<Part<'a>>,
         (kept, format): (u64, Format),
     ) -> Result<Self> {
-        let mask = mask.into();
         view.check()?;
         check(format, view.dtype, view.rows, view.cols)?;
         if kept > view.weights() {
@@ -73,53 +79,57 @@ impl SparseMatrix {
                 format!("{format}: its size depends on where weights are kept, and so is read back: use pack");
             return Err(Error::View { what: "sparse format", problem });
         }
-        let index = index(device, format, view)?;
-        let packed = Self::empty(device, format, view, index, words(kept, view))?;
-        kernels.bitmask_pack(to, view, [mask, (&packed.index).into()], None)?;
-        packed.fill(kernels, to, view, mask)?;
-        Ok(packed)
+        Self::record(kernels, device, to, view, mask.into(), (kept, format))
     }
 
-    fn empty(
+    /// Records all of it; `total` is what the format counts: weights, blocks, or 16 bytes of sliced ELL.
+    fn record(
+        kernels: &Kernels,
         device: &wgpu::Device,
-        format: Format,
+        to: &mut impl Record,
         view: &MatrixView<'_>,
-        index: wgpu::Buffer,
-        value_words: u64,
+        mask: Part<'_>,
+        (total, format): (u64, Format),
     ) -> Result<Self> {
-        let values = buffer(device, "lopper values", value_words.max(4))?;
         let (dtype, rows, cols) = (view.dtype, view.rows, view.cols);
+        let value_words = value_words(format, view, total);
+        let units = u64::from(unit_count(format, view));
+        let index = buffer(device, "lopper index", units + 1 + behind(format, view, total))?;
+        let values = buffer(device, "lopper values", value_words.max(4))?;
+        let flags = flags(device, format, view)?;
+        let pack = Pack { format, mask, index: (&index).into(), flags: (&flags).into() };
+        kernels.pack_count(to, view, pack)?;
+        kernels.pack_fill(to, view, pack, (&values).into())?;
         Ok(Self { format, dtype, rows, cols, index, values, value_words })
     }
-
-    fn fill(&self, kernels: &Kernels, to: &mut impl Record, view: &MatrixView<'_>, mask: Part<'_>) -> Result<()> {
-        let (index, values) = ((&self.index).into(), (&self.values).into());
-        match self.format {
-            Format::Bitmask => kernels.bitmask_pack(to, view, [mask, index], Some(values)),
-            Format::SlicedEll { slice } => kernels.ell_fill(to, view, slice, [mask, index, values]),
-        }
-    }
 }
 
-/// Tiles or slices.
-fn units(format: Format, view: &MatrixView<'_>) -> u32 {
+/// Words of the index behind the counts and their sum.
+fn behind(format: Format, view: &MatrixView<'_>, total: u64) -> u64 {
     match format {
-        Format::Bitmask => view.rows * view.cols.div_ceil(1024),
-        Format::SlicedEll { slice } => view.rows.div_ceil(slice),
+        Format::Bitmask | Format::Nm { .. } => view.mask_words(),
+        Format::SlicedEll { .. } => view.rows.into(),
+        Format::Csr | Format::Block { .. } => total.div_ceil(2),
     }
 }
 
-/// Words of so many weights.
-fn words(weights: u64, view: &MatrixView<'_>) -> u64 {
+fn value_words(format: Format, view: &MatrixView<'_>, total: u64) -> u64 {
+    let weights = match format {
+        Format::SlicedEll { .. } => return 4 * total,
+        Format::Bitmask | Format::Csr => total,
+        Format::Nm { keep, of } => u64::from(view.rows) * u64::from(view.cols / of * keep + view.cols % of),
+        Format::Block { rows, cols } => total * u64::from(rows * cols),
+    };
     (weights * view.dtype.size() as u64).div_ceil(4)
 }
 
-fn index(device: &wgpu::Device, format: Format, view: &MatrixView<'_>) -> Result<wgpu::Buffer> {
-    let behind = match format {
-        Format::Bitmask => view.mask_words(),
-        Format::SlicedEll { .. } => view.rows.into(),
+/// One bit for each block.
+fn flags(device: &wgpu::Device, format: Format, view: &MatrixView<'_>) -> Result<wgpu::Buffer> {
+    let words = match format {
+        Format::Block { rows, cols } => view.rows.div_ceil(rows) * view.cols.div_ceil(cols).div_ceil(32),
+        _ => 1,
     };
-    buffer(device, "lopper index", u64::from(units(format, view)) + 1 + behind)
+    buffer(device, "lopper flags", words.into())
 }
 
 /// A buffer of zeros.
