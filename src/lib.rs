@@ -75,6 +75,7 @@ mod format;
 pub mod fuzzing;
 pub mod gpu;
 pub mod kernels;
+pub mod network;
 pub mod pruner;
 pub mod record;
 pub mod reference;

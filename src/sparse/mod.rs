@@ -9,10 +9,12 @@
 //! What is not kept is not multiplied: where a dense product has 0 · ∞ or 0 · NaN for a pruned weight, and so NaN, a sparse
 //! one has nothing. Kept weights, zeros among them, multiply as IEEE 754 says, as far as the adapter does.
 //!
-//! Which [`Format`] pays depends on adapter and sparsity.
+//! Which [`Format`] pays depends on adapter and sparsity: [`Format::auto`] says what it would take, and why.
 
+mod auto;
 mod matrix;
 mod pack;
 
 pub use crate::Format;
+pub use auto::Choice;
 pub use matrix::SparseMatrix;
