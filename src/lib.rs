@@ -21,6 +21,7 @@
 //! | a `wgpu::Device`, and weights in its buffers | [`Lopper`] and [`record`] |
 //! | a safetensors checkpoint | [`pruner::Pruner`] |
 //! | tensors that come from and go to anywhere, larger than the GPU | [`Pruner::prune_tensors`](pruner::Pruner::prune_tensors), a [`pruner::Source`] and a [`pruner::Sink`] |
+//! | a pruned matrix or model, and inputs for it | [`sparse`] and [`network`] |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
 //! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
 //!
@@ -29,7 +30,7 @@
 //! ```text
 //! pruner ──────► checkpoint        a rule becomes a plan, a plan is run; tensors in files
 //!    ▼
-//! scheduler      record            chunks through a ring of slots; whole prunings in a caller's commands
+//! scheduler      record, sparse    chunks through a ring of slots; whole prunings and products in a caller's commands
 //!    └─────┬───────┘
 //!       kernels ──► gpu            one module per shader; what is needed of a device
 //!          ▼
