@@ -154,3 +154,81 @@ fn bad_input_is_refused_with_both_numbers() {
         assert!(error.contains("bias: 128 bytes, 256 are needed"), "{error}");
     });
 }
+
+#[test]
+fn matrices_larger_than_a_binding_are_multiplied_by_rows() {
+    let small = small_device();
+    let (device, queue) = (small.device(), small.queue());
+    let (rows, cols, columns) = (4500_u32, 1001_u32, 5_u32);
+    let bytes = weights(Dtype::F32, rows as usize, cols as usize, Fill::Normal, 2);
+    let buffer = |contents: &[u8]| {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let (label, size) = (None, contents.len() as u64);
+        let buffer = device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false });
+        queue.write_buffer(&buffer, 0, contents);
+        buffer
+    };
+    let uploaded = buffer(&bytes);
+    assert!(uploaded.size() > device.limits().max_storage_buffer_binding_size);
+    let matrix = Matrix::dense(Dtype::F32, Shape::new(rows.into(), cols.into()), &bytes);
+    let view = MatrixView::dense(&uploaded, 0, Dtype::F32, rows, cols);
+    for tuning in [lopper::gpu::Tuning::CPU, lopper::gpu::Tuning::GPU] {
+        let kernels = Kernels::new(device, tuning);
+        for columns in [1, columns] {
+            let x = vectors((cols * columns) as usize, 6);
+            let (x_buffer, y) = (buffer(bytemuck::cast_slice(&x)), buffer(&vec![0x7f; (4 * rows * columns) as usize]));
+            let staging = device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: y.size(),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let mut encoder = device.create_command_encoder(&Default::default());
+            kernels
+                .gemm(
+                    &mut encoder.begin_compute_pass(&Default::default()),
+                    &view,
+                    columns,
+                    &x_buffer,
+                    &y,
+                    Epilogue::default(),
+                )
+                .unwrap();
+            encoder.copy_buffer_to_buffer(&y, 0, &staging, 0, y.size());
+            queue.submit([encoder.finish()]);
+            staging.map_async(wgpu::MapMode::Read, .., |result| result.expect("a fresh buffer maps"));
+            device.poll(wgpu::PollType::wait_indefinitely()).expect("the device works");
+            let got: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.get_mapped_range(..).unwrap());
+            let apart = distance(&got, &exact(matrix, &x, None));
+            assert!(apart <= 1e-5, "{columns}: {apart:e}");
+        }
+        // One row alone is too large.
+        let wide = MatrixView::dense(&uploaded, 0, Dtype::F32, 1, 4_500_000);
+        let (x_buffer, y) = (buffer(&vec![0; 18_000_000]), buffer(&[0; 4]));
+        let mut encoder = device.create_command_encoder(&Default::default());
+        let pass = &mut encoder.begin_compute_pass(&Default::default());
+        let error = kernels.gemv(pass, &wide, &x_buffer, &y, Epilogue::default()).unwrap_err().to_string();
+        let problem = match tuning.simd {
+            true => "4500000 columns, the loops of a software adapter hold 3840000",
+            false => "18000000 bytes, the device binds 16777216",
+        };
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+/// The adapter under test with the smallest bindings that will do.
+fn small_device() -> lopper::gpu::Gpu {
+    let instance = wgpu::Instance::default();
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let name = &gpu().info().name;
+    let backend = &gpu().info().backend;
+    let adapter = adapters
+        .into_iter()
+        .find(|adapter| adapter.get_info().name == *name && adapter.get_info().backend.to_string() == *backend)
+        .expect("it was there before");
+    let required_limits = wgpu::Limits { max_storage_buffer_binding_size: 1 << 24, ..adapter.limits() };
+    let required_features = adapter.features() & wgpu::Features::SUBGROUP;
+    let descriptor = wgpu::DeviceDescriptor { required_limits, required_features, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("it opens");
+    lopper::gpu::Gpu::from_device(device, queue).expect("it will do")
+}
