@@ -404,3 +404,30 @@ fn bad_input_is_refused_with_both_numbers() {
         assert!(error.contains("weights: 16 bytes, 1536 are needed"), "{error}");
     });
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn unpack_is_the_inverse_of_pack(
+        rows in 1_u32..70,
+        cols in 1_u32..300,
+        gap in 0_u32..9,
+        dtype in 0_usize..3,
+        format in 0_usize..FORMATS.len(),
+        share in 0.0_f64..=1.0,
+    ) {
+        let (dtype, format) = (DTYPES[dtype], FORMATS[format]);
+        let sample = Sample::new(dtype, (rows, cols, gap, 0), Fill::Bits, Keep::Share(share), format);
+        let kernels = Kernels::new(gpu().device(), gpu().tuning());
+        let packed = SparseMatrix::pack(gpu(), &kernels, &sample.view(), &sample.mask_buffer, format).unwrap();
+        let downloaded = packed.download(gpu()).unwrap();
+        let masked = sample.masked();
+        assert_eq!(downloaded.unpack().unwrap(), masked);
+        assert_eq!(downloaded, Packed::pack(sample.matrix(), &sample.mask, format).unwrap());
+        let unpacked = poisoned((masked.len() as u64).next_multiple_of(4));
+        run_pass(|pass| packed.unpack(&kernels, pass, &unpacked).unwrap());
+        assert_eq!(&read(&unpacked)[..masked.len()], &masked[..]);
+        check();
+    }
+}
