@@ -29,3 +29,24 @@ fn copy_all(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) l
         to_quads[4u * i + 3u] = from_quads[4u * i + 3u];
     }
 }
+
+// Nothing but multiply-adds: 12 chains of four numbers each, 196,608 operations per thread.
+@compute @workgroup_size(WORKGROUP)
+fn fma_all(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local: u32) {
+    let v = bitcast<vec4f>(from_quads[local % 4u]);
+    let m = v * 0.5;
+    var a = v;
+    var b = v + 1.0;
+    var c = v + 2.0;
+    for (var i = 0u; i < 1024u; i++) {
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v);
+    }
+    if id.x < 0xffffu { to_quads[local % 4u] = bitcast<vec4u>(a + b + c); }
+}

@@ -57,7 +57,7 @@ further_adapters() {
         return
     fi
     local tests=()
-    for name in kernels prune pruner record examples stress; do
+    for name in kernels products sparse network prune pruner record examples stress; do
         [ ! -e "tests/$name.rs" ] || tests+=(--test "$name")
     done
     listed=$("$lopper" devices --json) || true
@@ -92,7 +92,7 @@ step lints cargo clippy --all-targets -- -D warnings
 step "lints of the library alone" cargo clippy --no-default-features --lib -- -D warnings
 step docs env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 step tests cargo test --no-fail-fast
-step "kernels without run-time checks" env LOPPER_TEST_UNCHECKED=1 cargo test --test kernels
+step "kernels without run-time checks" env LOPPER_TEST_UNCHECKED=1 cargo test --test kernels --test products --test sparse
 public_api
 further_adapters
 

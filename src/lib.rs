@@ -21,6 +21,7 @@
 //! | a `wgpu::Device`, and weights in its buffers | [`Lopper`] and [`record`] |
 //! | a safetensors checkpoint | [`pruner::Pruner`] |
 //! | tensors that come from and go to anywhere, larger than the GPU | [`Pruner::prune_tensors`](pruner::Pruner::prune_tensors), a [`pruner::Source`] and a [`pruner::Sink`] |
+//! | a pruned matrix or model, and inputs for it | [`sparse`] and [`network`] |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
 //! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
@@ -30,7 +31,7 @@
 //! ```text
 //! pruner ─┬────► checkpoint        a rule becomes a plan, a plan is run; tensors in files
 //!    ▼  inspect                    what weights are like, on the CPU
-//! scheduler      record            chunks through a ring of slots; whole prunings in a caller's commands
+//! scheduler      record, sparse    chunks through a ring of slots; whole prunings and products in a caller's commands
 //!    └─────┬───────┘
 //!       kernels ──► gpu            one module per shader; what is needed of a device
 //!          ▼
@@ -66,24 +67,30 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 pub mod checkpoint;
 mod error;
 #[doc(hidden)]
 pub mod fault;
+mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gpu;
 pub mod inspect;
 pub mod kernels;
+pub mod network;
 pub mod pruner;
 pub mod record;
 pub mod reference;
 pub mod scheduler;
+pub mod sparse;
 mod target;
 mod tensor;
 mod unit;
 
+pub use activation::Activation;
 pub use error::{BoxError, Error, Result};
+pub use format::Format;
 pub use record::Lopper;
 pub use safetensors;
 pub use target::{Scope, Target, Ties, quota};

@@ -87,6 +87,12 @@ impl Dtype {
         f64::from(f32::from_bits(self.common_key(key)))
     }
 
+    /// The number that a weight's bits stand for. Exact; a NaN keeps its sign.
+    pub fn value(self, bits: u32) -> f32 {
+        let sign = (bits >> (8 * self.size() - 1)) << 31;
+        f32::from_bits(self.common_key(bits & self.max_key()) | sign)
+    }
+
     /// The key, as an `f32` key, of the same magnitude: the order that weights of different types share.
     ///
     /// Strictly increasing in `key`. All types here are subsets of `f32`, so no magnitude is rounded.
@@ -158,6 +164,12 @@ impl Shape {
     /// Words of a mask row: one bit per weight, and every row starts a new word.
     pub const fn mask_words_per_row(self) -> u64 {
         self.cols.div_ceil(32)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.rows, self.cols)
     }
 }
 

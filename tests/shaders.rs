@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use lopper::kernels::{SHADERS, layouts};
+use lopper::kernels::{SHADERS, SUBGROUP_SHADERS, layouts};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -11,11 +11,24 @@ use naga::{Module, ShaderStage};
 /// 16 KiB: what every device has.
 const WORKGROUP_MEMORY: u32 = 16 << 10;
 
+/// No f16 arithmetic, no subgroups, no 64-bit integers: but for those that are used only where there are subgroups.
+/// Products unpack f16, which WGSL has anyway.
+fn capabilities(source: &str) -> Capabilities {
+    let unpacked = if source.contains("unpack2x16float") {
+        Capabilities::SHADER_FLOAT16_IN_FLOAT32
+    } else {
+        Capabilities::empty()
+    };
+    let with = SUBGROUP_SHADERS.iter().any(|shader| shader.1 == source);
+    if with { unpacked | Capabilities::SUBGROUP } else { unpacked }
+}
+
 fn parse(name: &str, source: &str) -> (Module, ModuleInfo) {
     let module =
         naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
-    // No capabilities: no f16, no subgroups, no 64-bit integers.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let info = Validator::new(ValidationFlags::all(), capabilities(source))
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
         .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
     (module, info)
@@ -46,7 +59,7 @@ fn specialised(name: &str, source: &str, entry: &str, size: u32) -> (Module, Mod
 }
 
 fn each(mut check: impl FnMut(&str, &str, &Module, &ModuleInfo)) {
-    for &(name, source, entries) in SHADERS {
+    for &(name, source, entries) in SHADERS.iter().chain(SUBGROUP_SHADERS) {
         for entry in entries {
             for size in [1, 2, 4] {
                 let (module, info) = specialised(name, source, entry, size);
@@ -148,7 +161,10 @@ fn host_structs_lie_as_shaders_declare_them() {
     // View in seven shaders, Window in four, Cut in four, Sample, Quota, Rows, Ask.
     assert!(seen >= 19, "only {seen} structs were compared");
     let names: Vec<_> = layouts().into_iter().map(|l| l.0).collect();
-    assert_eq!(names, ["View", "Scale", "Random", "Pool", "Sample", "Window", "Quota", "Cut", "Rows", "Ask"]);
+    assert_eq!(
+        names,
+        ["View", "Scale", "Random", "Pool", "Sample", "Window", "Quota", "Cut", "Rows", "Ask", "Sizes", "Scan"]
+    );
 }
 
 #[test]
@@ -162,10 +178,12 @@ fn one_name_for_shader_module_twin_and_test() {
         );
         // What `mask` leaves open, `settle` closes: one twin for both.
         assert!(name == "settle" || exists(format!("{root}/src/reference/{name}.rs")), "{name} has no twin");
-        let tests = ["kernels.rs", "kernels/units.rs"]
+        let tests = ["kernels.rs", "kernels/units.rs", "products.rs", "sparse.rs"]
             .map(|file| std::fs::read_to_string(format!("{root}/tests/{file}")).unwrap())
             .concat();
-        let bench = std::fs::read_to_string(format!("{root}/benches/kernels.rs")).unwrap();
+        let bench = ["kernels.rs", "products.rs"]
+            .map(|file| std::fs::read_to_string(format!("{root}/benches/{file}")).unwrap())
+            .concat();
         assert!(tests.contains(name) && bench.contains(name), "{name} has no test or no bench");
     }
 }

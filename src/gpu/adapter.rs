@@ -36,7 +36,7 @@ pub async fn adapters() -> Vec<AdapterInfo> {
 pub(super) fn features_for(kind: wgpu::DeviceType) -> wgpu::Features {
     match kind {
         wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu => OPTIONAL_FEATURES,
-        _ => wgpu::Features::empty(),
+        _ => wgpu::Features::SUBGROUP,
     }
 }
 
@@ -133,7 +133,7 @@ impl AdapterInfo {
         limits: &wgpu::Limits,
         features: wgpu::Features,
     ) -> Self {
-        let mappable = features.contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
+        let has = |feature| features.contains(feature);
         Self {
             index,
             unfit: check_limits(&info.name, limits).err().map(|e| e.to_string()),
@@ -142,7 +142,10 @@ impl AdapterInfo {
             backend: info.backend.to_string(),
             kind: format!("{:?}", info.device_type),
             limits: REQUIRED.iter().map(|&(name, _)| (name, limit(limits, name))).collect(),
-            features: vec![("MAPPABLE_PRIMARY_BUFFERS", mappable)],
+            features: vec![
+                ("MAPPABLE_PRIMARY_BUFFERS", has(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)),
+                ("SUBGROUP", has(wgpu::Features::SUBGROUP)),
+            ],
         }
     }
 }

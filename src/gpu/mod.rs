@@ -39,7 +39,7 @@ pub const REQUIRED: &[(&str, u64)] = &[
 ];
 
 /// The features that lopper uses where an adapter has them. It needs none.
-pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS.union(wgpu::Features::SUBGROUP);
 
 /// Reading and raising by name, from one list of names.
 macro_rules! limits {
@@ -124,7 +124,8 @@ impl Gpu {
     pub async fn open_staged(adapter: Option<&str>) -> Result<Self> {
         let (adapter, info) = adapter::choose(adapter).await?;
         check_limits(&info.name, &adapter.limits())?;
-        Self::request(adapter, info, wgpu::Features::empty()).await
+        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        Self::request(adapter, info, features).await
     }
 
     /// The caller's device and its queue, shared with whatever else the caller does on them.

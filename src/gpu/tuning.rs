@@ -16,25 +16,43 @@ pub struct Tuning {
     pub capacity: u32,
     /// Largest number of weights sampled to place a histogram's window.
     pub sample: u32,
+    /// Threads that share the rows of a product: a power of two from 8 to 256.
+    pub lanes: u32,
+    /// Whether the threads of a workgroup are the lanes of one core, which barriers and workgroup memory slow down.
+    pub simd: bool,
 }
 
 impl Tuning {
     /// For GPUs: wide workgroups, few bins.
-    pub const GPU: Tuning =
-        Tuning { workgroup: 256, row_workgroup: 64, workgroups: 2048, capacity: 1 << 14, sample: 1 << 14 };
+    pub const GPU: Tuning = Tuning {
+        workgroup: 256,
+        row_workgroup: 64,
+        workgroups: 2048,
+        capacity: 1 << 14,
+        sample: 1 << 14,
+        lanes: 128,
+        simd: false,
+    };
 
     /// For software adapters. There, one workgroup runs on one core, subgroup after subgroup, each through its whole
     /// loop: a workgroup of one subgroup reads memory in order, which is 2 to 4 times as fast. A sample costs little
     /// against a pass, and every weight outside the window saves an atomic.
-    pub const CPU: Tuning =
-        Tuning { workgroup: 8, row_workgroup: 8, workgroups: 1024, capacity: 1 << 20, sample: 1 << 15 };
+    pub const CPU: Tuning = Tuning {
+        workgroup: 8,
+        row_workgroup: 8,
+        workgroups: 1024,
+        capacity: 1 << 20,
+        sample: 1 << 15,
+        lanes: 8,
+        simd: true,
+    };
 
     /// Whether kernels can do with them.
     ///
     /// # Errors
     /// [`Error::Rule`] with the knob and its value.
     pub(crate) fn check(self) -> Result<()> {
-        let Self { workgroup, row_workgroup, capacity, .. } = self;
+        let Self { workgroup, row_workgroup, capacity, lanes, .. } = self;
         let bad = |problem: String| Err(Error::Rule(format!("tuning: {problem}")));
         if !(1..=256).contains(&workgroup) {
             return bad(format!("workgroup is {workgroup}, 1 to 256 threads will do"));
@@ -44,6 +62,9 @@ impl Tuning {
         }
         if !capacity.is_power_of_two() || capacity < 2 {
             return bad(format!("capacity is {capacity}, a power of two of at least 2 is needed"));
+        }
+        if !lanes.is_power_of_two() || !(8..=256).contains(&lanes) {
+            return bad(format!("lanes is {lanes}, a power of two from 8 to 256 is needed"));
         }
         Ok(())
     }

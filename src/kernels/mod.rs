@@ -9,6 +9,8 @@
 //!     │                                                              row, group: cut and mask of each row or group
 //!     └─ scale, random ─► scores ─ pool ─► keys: units that compete as weights do (score: keys, for callers that rank)
 //! sparsity ─ quota ─► how many go                                 count: what is not zero, what is kept
+//!
+//! dense weights, x ─ gemv ─► y; gemm: for several vectors
 //! ```
 //!
 //! Half of a matrix, stage by stage; buffers that wgpu has just made are zero, as `counts` and `tiles` must be:
@@ -49,29 +51,46 @@
 //! all of these itself.
 
 mod apply;
+mod bitmask;
+mod block;
 mod bracket;
 mod count;
+mod csr;
+mod dense;
+mod ell;
+mod epilogue;
+mod gemm;
+mod gemv;
 mod group;
 mod histogram;
+mod lend;
 mod mask;
+mod nm;
+mod pack;
+mod packed;
 mod part;
 mod pool;
 mod quota;
 mod random;
 mod row;
 mod scale;
+mod scan;
 mod score;
 mod settle;
 mod several;
+mod sizes;
 mod threshold;
 mod view;
 
 pub use bracket::{SamplePlan, WINDOW_BYTES};
+pub use epilogue::Epilogue;
 pub use group::GroupRule;
 pub(crate) use group::LARGEST_GROUP;
 pub(crate) use histogram::counted_bytes;
 pub use histogram::{COUNT_HEADS, counts_bytes, read_counts};
 pub use mask::{mask_bytes, tiles_bytes};
+pub(crate) use pack::{Pack, unit_count};
+pub(crate) use packed::PackedParts;
 pub use part::Part;
 pub use pool::PoolRule;
 pub(crate) use quota::Numbers;
@@ -90,6 +109,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::util::DeviceExt;
 
 use crate::gpu::{Kernel, KernelSpec, Tuning};
+use crate::{Error, Result};
 
 /// All shaders, for tests that parse and translate them: `(name, source, entry points)`.
 #[doc(hidden)]
@@ -109,6 +129,47 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("quota", quota::SPEC.source, &["main"]),
     ("count", count::COUNT.source, &["count", "drain"]),
     ("apply", apply::WHOLE.source, &["whole", "ragged"]),
+    ("gemv", gemv::SPEC.source, &["main"]),
+    ("gemm", gemm::SPEC.source, &["main"]),
+    ("scan", scan::SPEC.source, &["main"]),
+    ("lend", lend::SPEC.source, &["main"]),
+    ("ell", ell::COUNT.source, &["count", "measure", "fill"]),
+    ("ell", ell::STORAGE.source, &["main"]),
+    ("ell", ell::LENT.source, &["main"]),
+    ("ell", ell::UNPACK.source, &["main"]),
+    ("bitmask", bitmask::COUNT.source, &["count", "fill"]),
+    ("bitmask", bitmask::STORAGE.source, &["main"]),
+    ("bitmask", bitmask::LENT.source, &["main"]),
+    ("bitmask", bitmask::GEMM.source, &["main"]),
+    ("bitmask", bitmask::UNPACK.source, &["main"]),
+    ("csr", csr::COUNT.source, &["count", "fill"]),
+    ("csr", csr::STORAGE.source, &["main"]),
+    ("csr", csr::LENT.source, &["main"]),
+    ("csr", csr::UNPACK.source, &["main"]),
+    ("nm", nm::FILL.source, &["fill"]),
+    ("nm", nm::STORAGE.source, &["main"]),
+    ("nm", nm::LENT.source, &["main"]),
+    ("nm", nm::UNPACK.source, &["main"]),
+    ("block", block::COUNT.source, &["count", "fill"]),
+    ("block", block::STORAGE.source, &["main"]),
+    ("block", block::LENT.source, &["main"]),
+    ("block", block::UNPACK.source, &["main"]),
+    ("nm", nm::GEMM.source, &["main"]),
+];
+
+/// Those that are used only where a device has subgroups.
+#[doc(hidden)]
+pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
+    ("gemv", gemv::SUBGROUPS.source, &["main"]),
+    ("gemm_lanes", gemm::LANES.source, &["main"]),
+    ("bitmask", bitmask::STORAGE_SUBGROUPS.source, &["main"]),
+    ("bitmask", bitmask::LENT_SUBGROUPS.source, &["main"]),
+    ("csr", csr::STORAGE_SUBGROUPS.source, &["main"]),
+    ("csr", csr::LENT_SUBGROUPS.source, &["main"]),
+    ("nm", nm::STORAGE_SUBGROUPS.source, &["main"]),
+    ("nm", nm::LENT_SUBGROUPS.source, &["main"]),
+    ("block", block::STORAGE_SUBGROUPS.source, &["main"]),
+    ("block", block::LENT_SUBGROUPS.source, &["main"]),
 ];
 
 /// A host struct that WGSL shares: its name there, its size, and its members' offsets.
@@ -129,6 +190,8 @@ pub fn layouts() -> Vec<Layout> {
         threshold::CutWords::layout(),
         row::RowsWords::layout(),
         quota::AskWords::layout(),
+        sizes::SizesWords::layout(),
+        scan::ScanWords::layout(),
     ]
 }
 
@@ -150,6 +213,7 @@ pub(crate) use shared_layout;
 pub struct Kernels {
     device: wgpu::Device,
     tuning: Tuning,
+    subgroups: bool,
     pipeline_cache: Option<wgpu::PipelineCache>,
     cache: Arc<Mutex<Cache>>,
 }
@@ -158,6 +222,8 @@ pub struct Kernels {
 struct Cache {
     pipelines: HashMap<(&'static str, view::Variant), Kernel>,
     uniforms: HashMap<Vec<u8>, wgpu::Buffer>,
+    /// What vectors are lent in.
+    lent: Option<wgpu::Buffer>,
 }
 
 /// Uniform buffers kept for parameters that come again, as those of equally shaped layers do.
@@ -167,7 +233,13 @@ impl Kernels {
     /// Kernels for a device that passes [`crate::gpu::check_limits`], with the knobs for its class of adapter
     /// ([`Tuning::for_kind`]). [`Lopper::kernels`](crate::Lopper::kernels) are checked and tuned already.
     pub fn new(device: &wgpu::Device, tuning: Tuning) -> Self {
-        Self { device: device.clone(), tuning, pipeline_cache: None, cache: Arc::default() }
+        let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
+        Self { device: device.clone(), tuning, subgroups, pipeline_cache: None, cache: Arc::default() }
+    }
+
+    /// The same without subgroups, and so with pipelines of its own; a device that lacks them is not asked for any.
+    pub fn without_subgroups(self) -> Self {
+        Self { subgroups: false, cache: Arc::default(), ..self }
     }
 
     /// The same; what the driver compiles goes into, and may come from, the caller's pipeline cache.
@@ -183,6 +255,21 @@ impl Kernels {
     /// The knobs.
     pub fn tuning(&self) -> Tuning {
         self.tuning
+    }
+
+    /// Software adapters end a thread that has gone around loops 65,535 times, as if it were done.
+    fn check_steps(&self, cols: u32, most: u32) -> Result<()> {
+        if self.tuning.simd && cols > most {
+            let problem = format!("{cols} columns, the loops of a software adapter hold {most}");
+            return Err(Error::View { what: "product", problem });
+        }
+        Ok(())
+    }
+
+    /// Whether a workgroup of so many threads is one subgroup on this device.
+    fn is_one_subgroup(&self, threads: u32) -> bool {
+        let info = self.device.adapter_info();
+        self.subgroups && info.subgroup_min_size == threads && info.subgroup_max_size == threads
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -209,6 +296,11 @@ impl Kernels {
         (self.kernel(spec, view.variant(), &constants), uniform, share.workgroups)
     }
 
+    /// What is bound where 16 bytes are read at a time: the binding itself, or, if it is shorter, `none` of as much.
+    fn quads<'a>(binding: wgpu::BufferBinding<'a>, none: &'a wgpu::Buffer) -> wgpu::BufferBinding<'a> {
+        if binding.size.is_some_and(|size| size.get() < 16) { none.as_entire_buffer_binding() } else { binding }
+    }
+
     /// A uniform buffer with these contents; the same buffer for the same contents.
     fn uniform<T: bytemuck::Pod>(&self, words: &T) -> wgpu::Buffer {
         let contents = bytemuck::bytes_of(words);
@@ -222,7 +314,7 @@ impl Kernels {
         let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: Some("lopper uniform"),
             contents,
-            usage: wgpu::BufferUsages::UNIFORM,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE,
         });
         cache.uniforms.insert(contents.to_vec(), buffer.clone());
         buffer

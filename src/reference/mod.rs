@@ -4,31 +4,49 @@
 //! [`threshold`] itself, where counts of many chunks come together on the host.
 
 mod apply;
+mod bitmask;
+mod block;
 mod bracket;
 mod count;
+mod csr;
+mod ell;
+mod gemm;
+mod gemv;
 mod group;
 mod histogram;
+mod lend;
 mod mask;
+mod nm;
+mod packed;
 mod pool;
 mod quota;
 mod random;
 mod row;
 mod scale;
+mod scan;
 mod score;
 mod threshold;
 
 pub use apply::apply;
+pub use bitmask::BITMASK_TILE;
 pub use bracket::bracket;
 pub use count::count;
+pub use gemm::gemm;
+pub use gemv::{activate, gemv};
 pub use group::group;
 pub use histogram::{Counts, Window, histogram};
+pub use lend::lend;
 pub use mask::{TILE_WEIGHTS, mask};
+pub(crate) use nm::too_many;
+pub(crate) use packed::check_format;
+pub use packed::{Packed, Row};
 pub(crate) use pool::{WIDE_COLS, share};
 pub use pool::{WIDE_WEIGHTS, pool};
 pub use quota::quota;
 pub use random::random;
 pub use row::row;
 pub use scale::scale;
+pub use scan::scan;
 pub use score::score;
 pub use threshold::{Cut, Quota, Step, threshold};
 

@@ -1,0 +1,90 @@
+// Weights and a mask become blocks (see `block_parts.wgsl`), in three kernels: `count` kept blocks of each row of blocks and flag
+// them, the sums of `scan.wgsl`, `fill`; one thread per block.
+//
+// Packing is done once, so it is simple rather than fast. All of `index`, `values` and `flags` is zero before.
+
+override HEIGHT: u32 = 4u;
+override WIDTH: u32 = 4u;
+override WORKGROUP: u32 = 64u;
+
+@group(0) @binding(3) var<storage, read> mask: array<u32>;                 // [groups]
+@group(0) @binding(4) var<storage, read_write> index: array<atomic<u32>>;  // [block rows + 1], [blocks] u16
+@group(0) @binding(5) var<storage, read_write> values: array<atomic<u32>>; // [blocks][HEIGHT][WIDTH]
+@group(0) @binding(6) var<storage, read_write> flags: array<atomic<u32>>;  // [block rows][block cols / 32] bit: it is kept
+
+// Bits past the end of a row mean nothing.
+fn mask_word(row: u32, word: u32) -> u32 {
+    let bits = mask[row * view.groups_per_row + word];
+    if TAIL { return bits & (0xffffffffu >> (32u - count_in_row(word))); }
+    return bits;
+}
+
+// Bits of a row from column `first` to before `end`, at most 32, in one word.
+fn bits_between(row: u32, first: u32, end: u32) -> u32 {
+    var bits = mask_word(row, first / 32u) >> (first & 31u);
+    let next = first / 32u + 1u;
+    if (first & 31u) != 0u && 32u * next < end { bits |= mask_word(row, next) << (32u - (first & 31u)); }
+    return bits & (0xffffffffu >> (32u - (end - first)));
+}
+
+fn is_kept(block_row: u32, block: u32) -> bool {
+    var any = 0u;
+    let first = block * WIDTH;
+    let end = min(first + WIDTH, view.cols);
+    for (var row = block_row * HEIGHT; row < min((block_row + 1u) * HEIGHT, view.rows); row++) {
+        any |= bits_between(row, first, end);
+    }
+    return any != 0u;
+}
+
+fn block_rows() -> u32 { return (view.rows + HEIGHT - 1u) / HEIGHT; }
+fn block_cols() -> u32 { return (view.cols + WIDTH - 1u) / WIDTH; }
+fn flag_words() -> u32 { return (block_cols() + 31u) / 32u; }
+
+@compute @workgroup_size(WORKGROUP)
+fn count(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, @builtin(local_invocation_index) local: u32) {
+    let number = linear(id, ids) * WORKGROUP + local;
+    if number >= block_rows() * block_cols() { return; }
+    let block_row = number / block_cols();
+    let block = number % block_cols();
+    if !is_kept(block_row, block) { return; }
+    atomicAdd(&index[block_row], 1u);
+    atomicOr(&flags[block_row * flag_words() + block / 32u], 1u << (block & 31u));
+}
+
+// Bits of one weight.
+fn bits_at(element: u32) -> u32 {
+    if SIZE == 4u { return words[element]; }
+    return (words[element >> 1u] >> (16u * (element & 1u))) & 0xffffu;
+}
+
+// Weights of 16 bits may share a word, and so must be zero before. What does not fit goes nowhere.
+fn put(n: u32, weight: u32) {
+    if n / (4u / SIZE) >= arrayLength(&values) { return; }
+    if SIZE == 4u { atomicStore(&values[n], weight); } else { atomicOr(&values[n >> 1u], weight << (16u * (n & 1u))); }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn fill(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, @builtin(local_invocation_index) local: u32) {
+    let number = linear(id, ids) * WORKGROUP + local;
+    if number >= block_rows() * block_cols() { return; }
+    let block_row = number / block_cols();
+    let block = number % block_cols();
+    let flag = block_row * flag_words() + block / 32u;
+    let here = atomicLoad(&flags[flag]);
+    if (here >> (block & 31u) & 1u) == 0u { return; }
+    var n = atomicLoad(&index[block_row]) + countOneBits(here & ((1u << (block & 31u)) - 1u));
+    for (var f = block_row * flag_words(); f < flag; f++) { n += countOneBits(atomicLoad(&flags[f])); }
+    let at = block_rows() + 1u + (n >> 1u);
+    if at < arrayLength(&index) { atomicOr(&index[at], block << (16u * (n & 1u))); }
+    let end = min((block + 1u) * WIDTH, view.cols);
+    for (var row = block_row * HEIGHT; row < min((block_row + 1u) * HEIGHT, view.rows); row++) {
+        let bits = bits_between(row, block * WIDTH, end);
+        for (var c = 0u; c < end - block * WIDTH; c++) {
+            if (bits >> c & 1u) == 1u {
+                let place = (n * HEIGHT + row % HEIGHT) * WIDTH + c;
+                put(place, bits_at(start_in_row(row, 0u) + block * WIDTH + c));
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! weights, bits ─ count, scan, fill ─► a sparse matrix, in all formats. Twin: [`crate::reference::Packed`].
+
+use super::packed::of_format;
+use super::{Kernels, MatrixView, Part, bitmask, block, csr, ell, mask, nm};
+use crate::gpu::{KernelSpec, Record};
+use crate::{Format, Result};
+
+/// What a matrix is packed from and into. All buffers but the mask are zero before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pack<'a> {
+    pub format: Format,
+    pub mask: Part<'a>,
+    /// Of [`unit_count`] words and one more at least for counting, and what the format puts behind them for filling.
+    pub index: Part<'a>,
+    /// One bit for each block, every row of blocks starting a new word; of 4 bytes for other formats.
+    pub flags: Part<'a>,
+}
+
+/// How many counts a format's index begins with: of tiles, slices, rows or rows of blocks.
+pub(crate) fn unit_count(format: Format, view: &MatrixView<'_>) -> u32 {
+    match format {
+        Format::Bitmask => view.rows * view.cols.div_ceil(1024),
+        Format::SlicedEll { slice } => view.rows.div_ceil(slice),
+        Format::Csr => view.rows,
+        Format::Nm { .. } => 0,
+        Format::Block { rows, .. } => view.rows.div_ceil(rows),
+    }
+}
+
+fn blocks(view: &MatrixView<'_>, (rows, cols): (u32, u32)) -> u32 {
+    view.rows.div_ceil(rows) * view.cols.div_ceil(cols)
+}
+
+impl Kernels {
+    /// Records: the counts with which the index begins, summed: what lies before each unit, and in all.
+    pub(crate) fn pack_count(&self, to: &mut impl Record, view: &MatrixView<'_>, pack: Pack<'_>) -> Result<()> {
+        mask::check_outputs(view, pack.mask, None)?;
+        let units = unit_count(pack.format, view);
+        match pack.format {
+            Format::Bitmask => self.pack_by(to, bitmask::COUNT, view, pack, None, units),
+            Format::SlicedEll { .. } => {
+                self.pack_by(to, ell::COUNT, view, pack, None, view.rows);
+                self.pack_by(to, ell::MEASURE, view, pack, None, units);
+            }
+            Format::Csr => self.pack_by(to, csr::COUNT, view, pack, None, units),
+            Format::Nm { .. } => return Ok(()),
+            Format::Block { rows, cols } => {
+                self.pack_by(to, block::COUNT, view, pack, None, blocks(view, (rows, cols)));
+            }
+        }
+        self.scan(to, units, pack.index)
+    }
+
+    /// Records: the weights, behind [`Kernels::pack_count`] of the same.
+    pub(crate) fn pack_fill(
+        &self,
+        to: &mut impl Record,
+        view: &MatrixView<'_>,
+        pack: Pack<'_>,
+        values: Part<'_>,
+    ) -> Result<()> {
+        mask::check_outputs(view, pack.mask, None)?;
+        let words = view.mask_words() as u32;
+        let (spec, threads) = match pack.format {
+            Format::Bitmask => (bitmask::FILL, words),
+            // One for each row and step.
+            Format::SlicedEll { .. } => (ell::FILL, (values.size / 16 / (1 + view.dtype.size() as u64 / 2)) as u32),
+            Format::Csr => (csr::FILL, words),
+            Format::Nm { .. } => (nm::FILL, words),
+            Format::Block { rows, cols } => (block::FILL, blocks(view, (rows, cols))),
+        };
+        self.pack_by(to, spec, view, pack, Some(values), threads);
+        Ok(())
+    }
+
+    /// Records one of the kernels that pack, with as many threads as it has things to do.
+    fn pack_by(
+        &self,
+        to: &mut impl Record,
+        spec: KernelSpec,
+        view: &MatrixView<'_>,
+        pack: Pack<'_>,
+        values: Option<Part<'_>>,
+        threads: u32,
+    ) {
+        let workgroup = self.tuning.workgroup.min(64);
+        let (of_format, mode) = of_format(pack.format);
+        let mut variant = view.variant();
+        let mut constants = variant.constants([("WORKGROUP", workgroup.into())]);
+        constants.extend(of_format);
+        variant.mode = mode.into();
+        let kernel = self.kernel(spec, variant, &constants);
+        let uniform = self.uniform(&view.words(0));
+        let bindings: Vec<_> = spec
+            .bindings
+            .iter()
+            .map(|(number, _)| match number {
+                0 => uniform.as_entire_buffer_binding(),
+                2 => view.binding(),
+                3 => pack.mask.binding(),
+                4 => pack.index.binding(),
+                5 => values.expect("kernels that fill are given values").binding(),
+                _ => pack.flags.binding(),
+            })
+            .collect();
+        kernel.dispatch(&self.device, to, &bindings, threads.div_ceil(workgroup));
+    }
+}
