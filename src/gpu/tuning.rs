@@ -8,7 +8,8 @@ use crate::{Error, Result};
 pub struct Tuning {
     /// Threads per workgroup of kernels that stream over weights: 1 to 256.
     pub workgroup: u32,
-    /// Threads per row of the row kernel: a power of two, at most 128.
+    /// Threads per row of the row kernel and of pool: a power of two, at most 128. With up to 8, which is for SIMD lanes of
+    /// a CPU, each lane takes a row of its own.
     pub row_workgroup: u32,
     /// Workgroups among which a matrix is shared out, in contiguous spans.
     pub workgroups: u32,

@@ -10,7 +10,8 @@ use crate::{Error, Norm, Result};
 const SOURCE: &str = concat!(
     include_str!("../../shaders/weights.wgsl"),
     include_str!("../../shaders/value.wgsl"),
-    include_str!("../../shaders/pool.wgsl")
+    include_str!("../../shaders/pool.wgsl"),
+    include_str!("../../shaders/pool_strips.wgsl")
 );
 
 pub(super) const NARROW: KernelSpec = KernelSpec {
