@@ -7,9 +7,7 @@
 
 override WORKGROUP: u32 = 64u;
 
-@group(0) @binding(3) var<storage, read> mask: array<u32>;                 // [groups]
 @group(0) @binding(4) var<storage, read_write> index: array<u32>;          // [tiles + 1], [groups]
-@group(0) @binding(5) var<storage, read_write> values: array<atomic<u32>>; // kept weights; zero before if SIZE is 2
 
 fn tiles_per_row() -> u32 { return (view.cols + 1023u) / 1024u; }
 
@@ -22,9 +20,7 @@ fn count(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, 
     let begin = tile % tiles_per_row() * 32u;
     var sum = 0u;
     for (var w = begin; w < min(begin + 32u, view.groups_per_row); w++) {
-        var word = mask[row * view.groups_per_row + w];
-        // Bits past the end of a row mean nothing.
-        if TAIL { word &= 0xffffffffu >> (32u - count_in_row(w)); }
+        let word = mask_word(row, w);
         index[tiles + 1u + row * view.groups_per_row + w] = word;
         sum += countOneBits(word);
     }
@@ -46,14 +42,7 @@ fn fill(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, @
     while bits != 0u {
         let element = start + firstTrailingBit(bits);
         bits &= bits - 1u;
-        // A mask that keeps more than was said must not write elsewhere.
-        if n / (4u / SIZE) >= arrayLength(&values) { return; }
-        if SIZE == 4u {
-            atomicStore(&values[n], words[element]);
-        } else {
-            let weight = (words[element >> 1u] >> (16u * (element & 1u))) & 0xffffu;
-            atomicOr(&values[n >> 1u], weight << (16u * (n & 1u)));
-        }
+        put(n, bits_at(element));
         n += 1u;
     }
 }

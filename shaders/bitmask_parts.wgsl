@@ -2,19 +2,7 @@
 // be shorter); where its first kept one lies is written down, so that tiles are read apart.
 
 @group(0) @binding(1) var<storage, read> index: array<u32>;  // [units + 1] kept weights before each tile, [rows][words] mask
-@group(0) @binding(2) var<storage, read> values: array<u32>; // kept weights, SIZE bytes each
 
 fn words_per_row() -> u32 { return (sizes.cols + 31u) / 32u; }
 
 fn mask_word(row: u32, word: u32) -> u32 { return index[sizes.units + 1u + row * words_per_row() + word]; }
-
-fn bits_of(n: u32) -> u32 {
-    if SIZE == 4u { return values[n]; }
-    return (values[n >> 1u] >> (16u * (n & 1u))) & 0xffffu;
-}
-
-fn value_of(n: u32) -> f32 {
-    if SIZE == 4u { return bitcast<f32>(values[n]); }
-    let both = pair(values[n >> 1u]);
-    return select(both.x, both.y, (n & 1u) == 1u);
-}

@@ -8,16 +8,8 @@
 override SLICE: u32 = 32u;
 override WORKGROUP: u32 = 64u;
 
-@group(0) @binding(3) var<storage, read> mask: array<u32>;        // [groups]
 @group(0) @binding(4) var<storage, read_write> index: array<u32>; // [slices + 1] quads, [rows] weights
 @group(0) @binding(5) var<storage, read_write> data: array<vec4u>;
-
-// Bits past the end of a row mean nothing.
-fn mask_word(row: u32, word: u32) -> u32 {
-    let bits = mask[row * view.groups_per_row + word];
-    if TAIL { return bits & (0xffffffffu >> (32u - count_in_row(word))); }
-    return bits;
-}
 
 fn slices() -> u32 { return (view.rows + SLICE - 1u) / SLICE; }
 fn quads_per_step() -> u32 { return 1u + SIZE / 2u; }
@@ -40,12 +32,6 @@ fn measure(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u
         longest = max(longest, index[slices() + 1u + row]);
     }
     index[slice] = (longest + 7u) / 8u * SLICE * quads_per_step();
-}
-
-// Bits of one weight.
-fn bits_at(element: u32) -> u32 {
-    if SIZE == 4u { return words[element]; }
-    return (words[element >> 1u] >> (16u * (element & 1u))) & 0xffffu;
 }
 
 fn put(at: u32, e: array<u32, 12>) {

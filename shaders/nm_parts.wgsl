@@ -5,22 +5,10 @@ override KEEP: u32 = 2u; // at most OF
 override OF: u32 = 4u;   // at most 16
 
 @group(0) @binding(1) var<storage, read> index: array<u32>;  // [1] groups that keep too many: none; [rows][words] mask
-@group(0) @binding(2) var<storage, read> values: array<u32>; // [rows][stride] weights, SIZE bytes each; zero where too few are kept
 
 fn words_per_row() -> u32 { return (sizes.cols + 31u) / 32u; }
 
 fn mask_word(row: u32, word: u32) -> u32 { return index[1u + row * words_per_row() + word]; }
-
-fn bits_of(n: u32) -> u32 {
-    if SIZE == 4u { return values[n]; }
-    return (values[n >> 1u] >> (16u * (n & 1u))) & 0xffffu;
-}
-
-fn value_of(n: u32) -> f32 {
-    if SIZE == 4u { return bitcast<f32>(values[n]); }
-    let both = pair(values[n >> 1u]);
-    return select(both.x, both.y, (n & 1u) == 1u);
-}
 
 // Kept weights of a row from column `first` up to before `col`, fewer than 32 columns further.
 fn kept_between(row: u32, first: u32, col: u32) -> u32 {

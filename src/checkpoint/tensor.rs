@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::problem::HeaderProblem as Problem;
-use crate::{Error, Result};
+use crate::{Dtype, Error, Result};
 
 /// One tensor: what it is and where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,23 @@ impl TensorInfo {
         let mut info = Self { name: name.into(), dtype, shape: shape.into(), shard: 0, range: 0..0 };
         info.range.end = info.needed().map_err(|problem| Error::Tensor { problem })?;
         Ok(info)
+    }
+
+    /// Its element type, if it is one that lopper prunes.
+    pub(crate) fn prunable(&self) -> Option<Dtype> {
+        match self.dtype {
+            safetensors::Dtype::F32 => Some(Dtype::F32),
+            safetensors::Dtype::F16 => Some(Dtype::F16),
+            safetensors::Dtype::BF16 => Some(Dtype::BF16),
+            safetensors::Dtype::F8_E4M3 => Some(Dtype::F8E4M3),
+            safetensors::Dtype::F8_E5M2 => Some(Dtype::F8E5M2),
+            _ => None,
+        }
+    }
+
+    /// The same, but for types of 8 bits, in which there are no scores, layers and biases.
+    pub(crate) fn number(&self) -> Option<Dtype> {
+        self.prunable().filter(|dtype| dtype.size() > 1)
     }
 
     /// Its length in bytes.

@@ -25,8 +25,7 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode> {
     })?;
     drop(bar);
     if let Some(file) = html {
-        let page = page::compare::page(&args.first, &args.second, &found);
-        file.write(|to| to.write_all(page.html().as_bytes()))?;
+        page::compare::page(&args.first, &args.second, &found).write(file)?;
     }
     match args.json {
         true => text::print_json(&found)?,
@@ -46,7 +45,7 @@ fn shown(found: &Comparison, each: bool) -> Result<String> {
     for (name, members) in lines {
         let sum = |of: fn(&TensorComparison) -> u64| members.iter().map(|t| of(t)).sum::<u64>();
         let weights = sum(|t| t.weights);
-        let agree = weights - sum(|t| t.zeros[0] + t.zeros[1]) + 2 * sum(|t| t.both_zero);
+        let agree = sum(TensorComparison::agree);
         let [a, b] = &members[0].dtypes;
         let errors = members.iter().map(|t| t.error);
         let (low, high) = errors.fold((f64::INFINITY, 0.0f64), |(low, high), error| (low.min(error), high.max(error)));

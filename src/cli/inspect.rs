@@ -49,8 +49,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
     })?;
     drop(bar);
     if let Some(file) = html {
-        let page = page::inspect::page(&args.input, &found, checkpoint.total_bytes());
-        file.write(|to| to.write_all(page.html().as_bytes()))?;
+        page::inspect::page(&args.input, &found, checkpoint.total_bytes()).write(file)?;
     }
     if args.json {
         let weights = found.iter().filter(|t| t.values.is_some()).map(|t| t.weights).sum();

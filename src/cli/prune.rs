@@ -62,8 +62,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
         }
     };
     if let (Some(file), Some(report)) = (html_file, &report) {
-        let page =
-            page::prune::page(args, report).and_then(|page| file.write(|to| to.write_all(page.html().as_bytes())));
+        let page = page::prune::page(args, report).and_then(|page| page.write(file));
         page.context("the pruned checkpoint was written, its page was not")?;
     }
     if let (Some(file), Some(report)) = (report_file, report) {

@@ -88,8 +88,7 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
         file.write(|to| to.write_all(recipe.as_bytes()))?;
     }
     if let Some(file) = html {
-        let page = page::sweep::page(&args.input, &selected, args, allocated.as_deref());
-        file.write(|to| to.write_all(page.html().as_bytes()))?;
+        page::sweep::page(&args.input, &selected, args, allocated.as_deref()).write(file)?;
     }
     if args.json {
         let lines = selected.iter().map(|s| Line {

@@ -46,6 +46,13 @@ pub struct TensorComparison {
     pub error: f64,
 }
 
+impl TensorComparison {
+    /// Weights that are ±0 in both or in neither.
+    pub fn agree(&self) -> u64 {
+        self.weights - self.zeros[0] - self.zeros[1] + 2 * self.both_zero
+    }
+}
+
 /// A tensor that is not compared.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -97,10 +104,7 @@ pub fn compare(
 
 /// The element types of two tensors that can be compared, or why they cannot.
 fn types(a: &TensorInfo, b: &TensorInfo) -> Result<[Dtype; 2], String> {
-    let dtype = |info: &TensorInfo| {
-        let name = info.dtype.to_string();
-        Dtype::ALL.into_iter().find(|dtype| dtype.name() == name).ok_or_else(|| format!("{name} is not compared"))
-    };
+    let dtype = |info: &TensorInfo| info.prunable().ok_or_else(|| format!("{} is not compared", info.dtype));
     if a.shape != b.shape {
         return Err("the shapes differ".into());
     }

@@ -135,9 +135,8 @@ struct Pass<'a> {
 impl Pass<'_> {
     fn tensor(&self) -> Result<TensorSurvey> {
         let name = self.info.dtype.to_string();
-        let dtype = Dtype::ALL.into_iter().find(|dtype| dtype.name() == name);
         let weights = self.info.shape.iter().product();
-        let (values, magnitudes) = match dtype {
+        let (values, magnitudes) = match self.info.prunable() {
             Some(dtype) if weights > 0 => {
                 let (values, magnitudes) = self.values(dtype, weights)?;
                 (Some(values), Some(magnitudes))

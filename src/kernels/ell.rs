@@ -2,11 +2,12 @@
 //! by `packed.rs`.
 
 use super::packed;
+use super::specs::source;
 use crate::gpu::KernelSpec;
 
 pub(super) const COUNT: KernelSpec = KernelSpec {
     label: "ell count",
-    source: concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/ell_pack.wgsl")),
+    source: source!("weights", "packing", "ell_pack"),
     entry: "count",
     bindings: packed::COUNT,
 };
@@ -18,41 +19,21 @@ pub(super) const FILL: KernelSpec = KernelSpec { label: "ell fill", entry: "fill
 
 pub(super) const STORAGE: KernelSpec = KernelSpec {
     label: "ell",
-    source: concat!(
-        include_str!("../../shaders/stored.wgsl"),
-        include_str!("../../shaders/sizes.wgsl"),
-        include_str!("../../shaders/ell_parts.wgsl"),
-        include_str!("../../shaders/x_storage.wgsl"),
-        include_str!("../../shaders/epilogue.wgsl"),
-        include_str!("../../shaders/ell.wgsl")
-    ),
+    source: source!("stored", "sizes", "ell_parts", "x_storage", "epilogue", "ell"),
     entry: "main",
     bindings: packed::STORAGE,
 };
 
 pub(super) const LENT: KernelSpec = KernelSpec {
     label: "ell of lent vectors",
-    source: concat!(
-        include_str!("../../shaders/stored.wgsl"),
-        include_str!("../../shaders/sizes.wgsl"),
-        include_str!("../../shaders/ell_parts.wgsl"),
-        include_str!("../../shaders/x_lent.wgsl"),
-        include_str!("../../shaders/epilogue.wgsl"),
-        include_str!("../../shaders/ell.wgsl")
-    ),
+    source: source!("stored", "sizes", "ell_parts", "x_lent", "epilogue", "ell"),
     entry: "main",
     bindings: packed::LENT,
 };
 
 pub(super) const UNPACK: KernelSpec = KernelSpec {
     label: "ell unpack",
-    source: concat!(
-        include_str!("../../shaders/stored.wgsl"),
-        include_str!("../../shaders/sizes.wgsl"),
-        include_str!("../../shaders/ell_parts.wgsl"),
-        include_str!("../../shaders/ell_find.wgsl"),
-        include_str!("../../shaders/unpack.wgsl")
-    ),
+    source: source!("stored", "sizes", "ell_parts", "ell_find", "unpack"),
     entry: "main",
     bindings: packed::UNPACK,
 };

@@ -79,6 +79,7 @@ mod score;
 mod settle;
 mod several;
 mod sizes;
+mod specs;
 mod threshold;
 mod view;
 

@@ -98,12 +98,7 @@ fn read<'a>(checkpoint: &'a Checkpoint, name: &str) -> Result<(&'a TensorInfo, V
 }
 
 fn dtype(info: &TensorInfo) -> Result<Dtype> {
-    match info.dtype {
-        safetensors::Dtype::F32 => Ok(Dtype::F32),
-        safetensors::Dtype::F16 => Ok(Dtype::F16),
-        safetensors::Dtype::BF16 => Ok(Dtype::BF16),
-        other => Err(bad(&info.name, format!("it is {other}: layers take F32, F16 and BF16"))),
-    }
+    info.number().ok_or_else(|| bad(&info.name, format!("it is {}: layers take F32, F16 and BF16", info.dtype)))
 }
 
 fn bias(checkpoint: &Checkpoint, name: &str, rows: u64) -> Result<Vec<f32>> {

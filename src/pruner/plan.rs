@@ -102,7 +102,7 @@ impl Plan {
 /// Decides about one tensor.
 fn planned(rules: &mut [(&Rule, Selector)], info: &TensorInfo) -> PlannedTensor {
     let axes = |layout| Axes::new(&info.shape, layout);
-    let (dtype, has_weights) = (prunable(info.dtype), axes(Layout::OutIn).matrix().weights() > 0);
+    let (dtype, has_weights) = (info.prunable(), axes(Layout::OutIn).matrix().weights() > 0);
     let (mut last, mut other) = (None, None);
     for (r, (_, selector)) in rules.iter_mut().enumerate() {
         let why = selector.select(info, dtype.is_some() && has_weights);
@@ -164,16 +164,5 @@ impl PlannedTensor {
             rule: self.rule,
             reason: self.reason.clone(),
         }
-    }
-}
-
-fn prunable(dtype: safetensors::Dtype) -> Option<Dtype> {
-    match dtype {
-        safetensors::Dtype::F32 => Some(Dtype::F32),
-        safetensors::Dtype::F16 => Some(Dtype::F16),
-        safetensors::Dtype::BF16 => Some(Dtype::BF16),
-        safetensors::Dtype::F8_E4M3 => Some(Dtype::F8E4M3),
-        safetensors::Dtype::F8_E5M2 => Some(Dtype::F8E5M2),
-        _ => None,
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Rule, Score};
 use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
 use crate::scheduler::Scoring;
-use crate::{Dtype, Error, Result};
+use crate::{Error, Result};
 
 /// A rule's file, opened; none for rules that need none.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Scores {
         let wrong = |problem: String| {
             Err(Error::Rule(format!("{}: tensor {}: {problem}", path.display(), quoted(&found.name))))
         };
-        let Some(dtype) = dtype(found) else {
+        let Some(dtype) = found.number() else {
             return wrong(format!("{what} are F32, F16 or BF16, not {}", found.dtype));
         };
         let have = found.bytes() / dtype.size() as u64;
@@ -93,7 +93,7 @@ impl Scores {
     pub fn held(&self, number: usize, first: u64, most: u64) -> u64 {
         let (file, _) = self.0.as_ref().expect("found before");
         let info = &file.tensors()[number];
-        let all = info.bytes() / dtype(info).expect("looked at before").size() as u64;
+        let all = info.bytes() / info.number().expect("looked at before").size() as u64;
         all.saturating_sub(first).min(most)
     }
 
@@ -104,16 +104,11 @@ impl Scores {
     pub fn read(&self, number: usize, first: u64, scores: &mut [f32]) -> Result<()> {
         let (file, kind) = self.0.as_ref().expect("found before");
         let info = &file.tensors()[number];
-        let dtype = dtype(info).expect("looked at before");
+        let dtype = info.number().expect("looked at before");
         let mut bytes = vec![0; scores.len() * dtype.size()];
         file.read_at(number, first * dtype.size() as u64, &mut bytes)?;
         for (i, score) in scores.iter_mut().enumerate() {
-            let bits = dtype.bits(&bytes, i);
-            let value = match dtype {
-                Dtype::F16 => half::f16::from_bits(bits as u16).to_f32(),
-                Dtype::BF16 => half::bf16::from_bits(bits as u16).to_f32(),
-                _ => f32::from_bits(bits),
-            };
+            let value = dtype.value(dtype.bits(&bytes, i));
             let at = first + i as u64;
             *score = compared(value, *kind).map_err(|problem| {
                 let path = file.shards().first().map_or(Path::new(""), |shard| shard.path()).display();
@@ -150,15 +145,6 @@ pub(super) fn signed(compared: f64) -> f64 {
     let magnitude =
         |steps: u32| if steps == 0 { 0.0 } else { f64::from(f32::from_bits(SMALLEST.to_bits() + steps - 1)) };
     if bits < MIDDLE { -magnitude(MIDDLE - bits) } else { magnitude(bits - MIDDLE) }
-}
-
-fn dtype(info: &TensorInfo) -> Option<Dtype> {
-    match info.dtype {
-        safetensors::Dtype::F32 => Some(Dtype::F32),
-        safetensors::Dtype::F16 => Some(Dtype::F16),
-        safetensors::Dtype::BF16 => Some(Dtype::BF16),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -14,13 +14,12 @@ pub fn page(first: &Path, second: &Path, found: &Comparison) -> Page {
     let sum = |of: fn(&TensorComparison) -> u64| found.tensors.iter().map(of).sum::<u64>();
     let weights = sum(|t| t.weights);
     let share = |n: u64| format!("{} ({})", count(n), percent(n, weights));
-    let agree = weights - sum(|t| t.zeros[0] + t.zeros[1]) + 2 * sum(|t| t.both_zero);
     page.facts(&[
         ("tensors compared", count(found.tensors.len() as u64)),
         ("weights", count(weights)),
         ("zeros in A", share(sum(|t| t.zeros[0]))),
         ("zeros in B", share(sum(|t| t.zeros[1]))),
-        ("masks agree", share(agree)),
+        ("masks agree", share(sum(TensorComparison::agree))),
         ("weights that differ", share(sum(|t| t.differ))),
     ]);
     let bars = |name: &str, of: fn(&TensorComparison) -> f64| {

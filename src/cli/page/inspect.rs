@@ -10,7 +10,7 @@ use super::super::text::{bytes, count, magnitude, percent};
 use super::{Axis, Cell, Chart, Page, Series, Shape};
 
 /// Kinds that a chart shows: those with the most weights.
-const SHOWN: usize = 8;
+pub const SHOWN: usize = 8;
 
 pub fn page(input: &Path, found: &[TensorSurvey], total: u64) -> Page {
     let values = || found.iter().filter_map(|t| t.values.as_ref().map(|v| (t, v)));

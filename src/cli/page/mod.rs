@@ -8,8 +8,11 @@ pub mod sweep;
 
 use std::fmt::Write;
 
+use anyhow::Result;
+
 pub use chart::{Axis, Chart, Series, Shape};
 
+use super::file::NewFile;
 use super::text::printable;
 
 /// A page that is being written.
@@ -109,8 +112,12 @@ impl Page {
         self.body.write_fmt(text).expect("a String takes what it is given");
     }
 
-    /// The whole file.
-    pub fn html(&self) -> String {
+    /// Writes the whole file.
+    pub fn write(&self, file: NewFile) -> Result<()> {
+        file.write(|to| to.write_all(self.html().as_bytes()))
+    }
+
+    fn html(&self) -> String {
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
              content=\"width=device-width, initial-scale=1\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n\

@@ -6,11 +6,8 @@ use super::super::args::SweepArgs;
 use super::super::sweep::{CURVE, Selected};
 use super::super::table::groups;
 use super::super::text::{count, magnitude};
-use super::inspect::{caption, highest};
+use super::inspect::{SHOWN, caption, highest};
 use super::{Axis, Cell, Chart, Page, Series, Shape};
-
-/// Kinds that a chart shows: those with the most weights.
-const SHOWN: usize = 8;
 
 pub fn page(input: &Path, selected: &[Selected<'_>], args: &SweepArgs, recipe: Option<&str>) -> Page {
     let mut page = Page::new(&input.display().to_string(), "What each sparsity does to its tensors, by lopper sweep");
