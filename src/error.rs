@@ -101,6 +101,17 @@ pub enum Error {
         problem: String,
     },
 
+    /// Data for a network is none that it can take.
+    #[error("{}: {}{problem}", .path.display(), in_tensor(.tensor.as_deref()))]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, where it is about one.
+        tensor: Option<String>,
+        /// What is wrong with it.
+        problem: String,
+    },
+
     /// No adapter at all, or none that was asked for.
     #[error("{0}")]
     Adapter(String),
@@ -163,6 +174,11 @@ pub enum Error {
 fn place(path: Option<&Path>, line: Option<usize>) -> String {
     let line = line.map_or(String::new(), |line| format!("line {line}: "));
     path.map_or(line.clone(), |path| format!("{}: {line}", path.display()))
+}
+
+/// The tensor that something is about, in front of it.
+fn in_tensor(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!("tensor {}: ", quoted(name)))
 }
 
 /// An error of the caller's own. `?` turns any error into one.

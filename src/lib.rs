@@ -23,6 +23,7 @@
 //! | tensors that come from and go to anywhere, larger than the GPU | [`Pruner::prune_tensors`](pruner::Pruner::prune_tensors), a [`pruner::Source`] and a [`pruner::Sink`] |
 //! | a pruned matrix or model, and inputs for it | [`sparse`] and [`network`] |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
+//! | a network, and data to run it on | [`infer`] |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
 //! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
 //!
@@ -76,6 +77,7 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gpu;
+pub mod infer;
 pub mod inspect;
 pub mod kernels;
 pub mod network;

@@ -7,6 +7,8 @@
 
 #[path = "cli/harness.rs"]
 mod harness;
+#[path = "cli/infer.rs"]
+mod infer;
 #[path = "cli/inspect.rs"]
 mod inspect;
 #[path = "cli/recipes.rs"]
@@ -29,7 +31,7 @@ fn help_tells_exit_codes_and_examples() {
     for line in ["0  done", "1  failed", "2  the command line", "3  `verify` found a mismatch"] {
         assert!(help.works().out.contains(line), "{}", help.out);
     }
-    for command in ["prune", "recipe", "verify", "devices"] {
+    for command in ["prune", "recipe", "verify", "infer", "activations", "devices"] {
         let help = lopper(&[command, "--help"]);
         assert!(help.works().out.contains("Examples:") && help.out.contains("Exit codes:"), "{}", help.out);
     }

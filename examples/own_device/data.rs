@@ -3,7 +3,7 @@
 use anyhow::Result;
 use safetensors::SafeTensors;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sklearn_digits.safetensors");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits/digits.safetensors");
 
 /// Pixels of an image: 8 by 8.
 pub const PIXELS: u32 = 64;

@@ -154,6 +154,10 @@ pub enum Command {
     Recipe(RecipeArgs),
     /// Check a pruned checkpoint against its original and its recipe, on the CPU
     Verify(Box<VerifyArgs>),
+    /// Run a network on data, as it is and pruned: how right, how large, how fast
+    Infer(Box<super::infer::InferArgs>),
+    /// Measure how a network's inputs and neurons act over data, for scores
+    Activations(super::activations::ActivationsArgs),
     /// List the GPU adapters, and whether they will do
     Devices(DevicesArgs),
     /// Print completions for a shell

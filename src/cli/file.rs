@@ -31,6 +31,23 @@ impl NewFile {
         if place.is_dir() || place.extension().is_some_and(|e| e == "safetensors") {
             bail!("will not write {name}: that is a folder, or the name of a checkpoint");
         }
+        Self::open(place, path)
+    }
+
+    /// Opens a file that holds tensors: its name may be a checkpoint's, so it may not exist.
+    pub fn create_tensors(path: &Path, input: &Path) -> Result<Self> {
+        let (name, place) = (path.display(), resolve(path)?);
+        if place.exists() {
+            bail!("will not write {name}: it exists; choose another name, or delete it");
+        }
+        if input.is_dir() && place.starts_with(resolve(input)?) {
+            bail!("will not write {name}: that is in the checkpoint's folder; choose a place outside of it");
+        }
+        Self::open(place, path)
+    }
+
+    fn open(place: PathBuf, path: &Path) -> Result<Self> {
+        let name = path.display();
         let folder = place.parent().unwrap_or(Path::new("/"));
         let mut builder = tempfile::Builder::new();
         builder.prefix(".lopper-new-").suffix(".tmp");

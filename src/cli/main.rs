@@ -2,12 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod activations;
 mod args;
 mod compare;
 mod devices;
 mod file;
 mod generated;
+mod infer;
 mod inspect;
+mod network;
 mod page;
 mod plan;
 mod progress;
@@ -33,6 +36,8 @@ fn main() -> ExitCode {
         args::Command::Compare(args) => compare::run(&args),
         args::Command::Recipe(args) => recipe::run(&args),
         args::Command::Verify(args) => verify::run(&args),
+        args::Command::Infer(args) => infer::run(&args),
+        args::Command::Activations(args) => activations::run(&args),
         args::Command::Devices(args) => devices::run(&args),
         args::Command::Completions(args) => generated::completions(&args),
         args::Command::Man(args) => generated::man(&args),

@@ -1,6 +1,8 @@
 //! Values of options: sizes, shares, magnitudes, units. Uses std and the library alone, so that it can be fuzzed by
 //! itself.
 
+use lopper::Format;
+use lopper::network::Storage;
 use lopper::pruner::{UnitWord, words};
 
 /// A number from 0 to 1.
@@ -29,6 +31,27 @@ pub fn sparsity_for(text: &str) -> Result<(String, f64), String> {
 /// `weight`, `nm`, `row`, `column`, or a block such as `4x4`.
 pub fn unit(text: &str) -> Result<UnitWord, String> {
     words::unit(text)
+}
+
+/// `auto`, `dense`, `bitmask`, `ell`, `csr`, `2:4`, a block such as `4x4`; none for `all`.
+pub fn form(text: &str) -> Result<Option<Storage>, String> {
+    let pair = |(a, b): (&str, &str)| Some((a.parse::<u32>().ok()?, b.parse::<u32>().ok()?));
+    let format = match text {
+        "all" => return Ok(None),
+        "auto" => return Ok(Some(Storage::Auto { columns: 1 })),
+        "dense" => return Ok(Some(Storage::Dense)),
+        "bitmask" => Some(Format::Bitmask),
+        "ell" => Some(Format::SlicedEll { slice: 8 }),
+        "csr" => Some(Format::Csr),
+        _ => match (text.split_once(':').and_then(pair), text.split_once('x').and_then(pair)) {
+            (Some((keep, of)), _) => Some(Format::Nm { keep, of }),
+            (_, Some((rows, cols))) => Some(Format::Block { rows, cols }),
+            _ => None,
+        },
+    };
+    let wrong =
+        || format!("unknown form `{text}`: give auto, all, dense, bitmask, ell, csr, N:M or a block such as 4x4");
+    format.map(|format| Some(Storage::Sparse(format))).ok_or_else(wrong)
 }
 
 /// `512MiB`, `2GB`, `1.5 GiB` or a plain number of bytes.

@@ -1,5 +1,7 @@
 //! A chain of layers in TOML.
 
+use std::path::{Path, PathBuf};
+
 use toml::de::{DeTable, DeValue};
 
 use crate::checkpoint::quoted;
@@ -22,12 +24,30 @@ pub struct Layer {
 /// Layers in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
+    /// The checkpoint that has its tensors, if the chain names one.
+    pub checkpoint: Option<PathBuf>,
     /// One at least.
     pub layers: Vec<Layer>,
 }
 
 impl Chain {
-    /// Reads a chain: a list `[[layer]]` of tables with `weight`, and `bias` and `activation` if there are any.
+    /// Reads a chain from a file; the path of its checkpoint starts from the file's folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read; [`Error::Recipe`] as [`Chain::from_toml`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let mut chain = Self::from_toml(&text).map_err(|error| match error {
+            Error::Recipe { line, problem, .. } => Error::Recipe { path: Some(path.into()), line, problem },
+            other => other,
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        chain.checkpoint = chain.checkpoint.map(|checkpoint| folder.join(checkpoint));
+        Ok(chain)
+    }
+
+    /// Reads a chain: a list `[[layer]]` of tables with `weight`, and `bias` and `activation` if there are any; before it
+    /// `checkpoint`, the path of the file or folder that has these tensors, if it is to be named.
     ///
     /// # Errors
     /// [`Error::Recipe`] with the line, the layer, and what is wrong with it.
@@ -38,12 +58,20 @@ impl Chain {
             let at = error.span().map_or(0, |span| span.start);
             wrong(at, format!("it is no TOML: {}", error.message().escape_debug()))
         })?;
-        let mut layers = Vec::new();
+        let (mut layers, mut checkpoint) = (Vec::new(), None);
         for (key, value) in table.get_ref() {
             let at = key.span().start;
+            if key.get_ref() == "checkpoint" {
+                let path = value.get_ref().as_str().filter(|path| !path.is_empty());
+                checkpoint = Some(path.ok_or_else(|| wrong(at, "`checkpoint` is to be a path".into()))?.into());
+                continue;
+            }
             let list = value.get_ref().as_array().filter(|_| key.get_ref() == "layer");
             let Some(list) = list else {
-                return Err(wrong(at, format!("{}: a chain is a list of `[[layer]]`", quoted(key.get_ref()))));
+                return Err(wrong(
+                    at,
+                    format!("{}: a chain is a list of `[[layer]]`, and before it `checkpoint`", quoted(key.get_ref())),
+                ));
             };
             if list.len() > MOST {
                 return Err(wrong(at, format!("it has {} layers, {MOST} is the most", list.len())));
@@ -57,7 +85,7 @@ impl Chain {
         }
         match layers.is_empty() {
             true => Err(wrong(0, "it has no layers: each begins with `[[layer]]`".into())),
-            false => Ok(Self { layers }),
+            false => Ok(Self { checkpoint, layers }),
         }
     }
 }

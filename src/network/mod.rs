@@ -8,6 +8,8 @@
 //! A chain in TOML, layers in order, tensors by their names in the checkpoint:
 //!
 //! ```toml
+//! checkpoint = "model.safetensors"   # file or folder, from this file's folder; may be left out
+//!
 //! [[layer]]
 //! weight = "fc1.weight"    # [outputs, inputs]
 //! bias = "fc1.bias"        # if there is one: [outputs]
