@@ -102,8 +102,8 @@ fn activations_are_those_of_every_layer() {
     let runner = Runner::new(gpu().clone());
     let (network, _) = Network::load(gpu().device(), gpu().tuning(), &chain, &checkpoint, Storage::Dense).unwrap();
     let found = runner.activations(&network, &data.vectors).unwrap();
-    let mut ins = vec![vec![0.0; 64], vec![0.0; 128], vec![0.0; 64]];
-    let mut outs = vec![vec![0.0; 128], vec![0.0; 64], vec![0.0; 10]];
+    let mut ins = [vec![0.0; 64], vec![0.0; 128], vec![0.0; 64]];
+    let mut outs = [vec![0.0; 128], vec![0.0; 64], vec![0.0; 10]];
     for x in data.vectors.chunks_exact(64) {
         let mut x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
         let layers = outputs(&checkpoint, &x.iter().map(|x| *x as f32).collect::<Vec<_>>());
