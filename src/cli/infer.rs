@@ -117,7 +117,7 @@ pub fn run(args: &InferArgs) -> Result<ExitCode> {
     for (name, path) in variants(args, &opened, folder.path())? {
         let checkpoint = Checkpoint::open(&path)?;
         let zeros = zeros(&opened, &checkpoint)?;
-        for (storage, must) in forms.iter().flat_map(|form| storages(form)) {
+        for (storage, must) in forms.iter().flat_map(storages) {
             let gpu = opened.runner.gpu();
             let loaded = Network::load(gpu.device(), gpu.tuning(), &opened.chain, &checkpoint, storage);
             match loaded {
