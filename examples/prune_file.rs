@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
 use lopper::gpu::Gpu;
-use lopper::pruner::{Action, Against, Options, Pruner, Rule, Target, verify};
+use lopper::pruner::{Action, Against, Options, Progress, Pruner, Rule, Target, verify};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/silero_vad_16k.safetensors");
 
@@ -38,8 +38,8 @@ fn main() -> Result<()> {
 fn prune(gpu: Gpu, input: &Path, output: &Path) -> Result<()> {
     // Called often, from several threads: a line is printed for each tenth. `Break` would stop the run.
     let tenths = AtomicU64::new(0);
-    let progress = |done: u64, all: u64| {
-        let now = 10 * done / all.max(1);
+    let progress = |progress: &Progress| {
+        let now = 10 * progress.done / progress.all.max(1);
         if tenths.fetch_max(now, Ordering::Relaxed) < now {
             eprintln!("{} %", 10 * now);
         }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The pages that --html writes, in a real browser: console, charts, values, sorting, light and dark, wide and narrow.
+# The pages that --html writes, in a real browser: console, charts, values, sorting by mouse and by keys, light
+# and dark, wide and narrow.
 # Installs Chromium with the system's package manager if there is none ($LOPPER_BROWSER names another browser like it).
 set -eu
 cd "$(dirname "$0")/.."

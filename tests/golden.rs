@@ -156,7 +156,7 @@ fn what_peers_prune_is_pruned() {
         let recipe = Recipe::from(&rule);
         let options = Options { force: true, ..Options::default() };
         let input = golden("weights.safetensors");
-        pruner.prune(&input, &output, &recipe, &options, &|_, _| ControlFlow::Continue(())).unwrap();
+        pruner.prune(&input, &output, &recipe, &options, &|_| ControlFlow::Continue(())).unwrap();
         let found = pruner::verify(&input, &output, Against::Recipe(&recipe), &|_, _| {}).unwrap();
         assert!(found.ok(), "{name}: {}", found.mismatches[0]);
         let bytes = std::fs::read(&output).unwrap();

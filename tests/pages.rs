@@ -6,6 +6,9 @@
 #[allow(dead_code, reason = "each test binary uses its own part")]
 #[path = "cli/harness.rs"]
 mod harness;
+#[cfg(unix)]
+#[path = "pages/keyboard.rs"]
+mod keyboard;
 
 use std::fs;
 use std::process::Command;
@@ -155,6 +158,13 @@ fn pages_are_what_the_json_says_at_any_width_in_both_colours() {
                 _ => {
                     same(&probe, "zeros after", &prune["tensors"], |t| t["zeros"].as_f64());
                     same(&probe, "cut", &prune["tensors"], |t| t["cut"].as_f64());
+                    let (busy, waiting) = (column(&probe, "busy"), column(&probe, "waiting"));
+                    for (row, stage) in ["read", "upload", "gpu", "download", "write", "copy"].into_iter().enumerate() {
+                        for (shown, json) in [(&busy, &prune["seconds"]), (&waiting, &prune["waiting"])] {
+                            let (shown, json) = (shown[row].1.parse::<f64>().unwrap(), json[stage].as_f64().unwrap());
+                            assert!((shown - json).abs() <= 1e-12, "{stage}: {shown} {json}");
+                        }
+                    }
                 }
             }
         }

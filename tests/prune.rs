@@ -10,7 +10,7 @@ use common::{Fill, file_dtype, gpus, weights};
 use lopper::Dtype;
 use lopper::gpu::Gpu;
 use lopper::pruner::{
-    Action, Against, Options, Pruner, Report, Rule, Scope, Score, Selection, Target, Unit, quota, verify,
+    Action, Against, Options, Progress, Pruner, Report, Rule, Scope, Score, Selection, Target, Unit, quota, verify,
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -84,7 +84,7 @@ fn expected(tensors: &[Tensor], order: &[usize], scope: Scope, target: Target) -
 
 fn prune(gpu: &Gpu, input: &Path, output: &Path, rule: &Rule, memory: u64) -> lopper::Result<Report> {
     let options = Options { memory, force: true, ..Options::default() };
-    Pruner::new(gpu.clone()).prune(input, output, &rule.into(), &options, &|_, _| ControlFlow::Continue(()))
+    Pruner::new(gpu.clone()).prune(input, output, &rule.into(), &options, &|_| ControlFlow::Continue(()))
 }
 
 fn rule(scope: Scope, target: Target) -> Rule {
@@ -235,7 +235,7 @@ fn an_input_that_changes_or_shrinks_in_a_run_ends_it_and_nothing_is_written() {
             for scope in [Scope::Tensor, Scope::Global] {
                 save(&zoo(Fill::Normal), &input);
                 let once = std::sync::Once::new();
-                let progress = |_, _| {
+                let progress = |_: &Progress| {
                     once.call_once(change);
                     ControlFlow::Continue(())
                 };

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lopper::checkpoint::{Checkpoint, TensorInfo};
 use lopper::gpu::Gpu;
-use lopper::pruner::{Options, Pruner, Recipe, Report, Rule, Scope, Target};
+use lopper::pruner::{Options, Progress, Pruner, Recipe, Report, Rule, Scope, Target};
 use lopper::safetensors::Dtype;
 use lopper::{BoxError, Error};
 use memory::{Call, Memory, Store, model};
@@ -27,7 +27,7 @@ fn rule(scope: Scope) -> Recipe {
     Rule { scope, ..Rule::new(Target::Sparsity(0.4)) }.into()
 }
 
-fn go_on(_: u64, _: u64) -> ControlFlow<()> {
+fn go_on(_: &Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
@@ -165,7 +165,7 @@ fn progress_tells_all_bytes_and_may_stop_the_run_at_any() {
         let run = |stop_at: u64, sink: &Store| {
             let options = Options { memory, force: false, ..Options::default() };
             let stopped = AtomicBool::new(false);
-            let progress = |done: u64, total: u64| {
+            let progress = |&Progress { done, all: total, .. }: &Progress| {
                 most.fetch_max(done, Ordering::Relaxed);
                 all.store(total, Ordering::Relaxed);
                 match done >= stop_at {
@@ -216,7 +216,7 @@ fn a_panic_of_the_callers_ends_the_run_and_goes_on_in_the_caller() {
     let folder = tempfile::tempdir().unwrap();
     let [input, output] = ["in.safetensors", "out.safetensors"].map(|name| folder.path().join(name));
     model(&input);
-    let progress = |_, _| panic!("the caller's");
+    let progress = |_: &Progress| -> ControlFlow<()> { panic!("the caller's") };
     let options = Options { memory: TINY, force: false, ..Options::default() };
     let pruner = Pruner::new(common::gpu().clone());
     panics(&|| drop(pruner.prune(&input, &output, &rule(Scope::Tensor), &options, &progress)));

@@ -10,6 +10,8 @@ mod faults;
 #[cfg(unix)]
 #[path = "resume/kills.rs"]
 mod kills;
+#[path = "resume/progress.rs"]
+mod progress;
 #[path = "resume/refused.rs"]
 mod refused;
 
@@ -19,7 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Fill, weights};
-use lopper::pruner::{Compat, Earlier, Layout, Options, Pruner, Report, Rule, Scope, Score, Target, Unit};
+use lopper::pruner::{
+    Compat, Earlier, Layout, Options, Pass, Progress, Pruner, Report, Rule, Scope, Score, Target, Unit,
+};
 use lopper::{Dtype, Error};
 use safetensors::Dtype as FileDtype;
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -86,7 +90,7 @@ impl Setup {
     /// A run that is stopped when `progress` has been called so often; how often it was called.
     fn run(&self, rule: &Rule, memory: u64, earlier: Earlier, stop_at: u64) -> (lopper::Result<Report>, u64) {
         let calls = AtomicU64::new(0);
-        let progress = |_, _| match calls.fetch_add(1, Ordering::Relaxed) {
+        let progress = |_: &Progress| match calls.fetch_add(1, Ordering::Relaxed) {
             call if call + 1 >= stop_at => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         };

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use common::{Fill, Random, gpu, weights};
 use lopper::checkpoint::TensorInfo;
 use lopper::gpu::Gpu;
-use lopper::pruner::{Options, Pruner, Rule, Scope, Sink, Source, Target};
+use lopper::pruner::{Options, Progress, Pruner, Rule, Scope, Sink, Source, Target};
 use lopper::{BoxError, Dtype, Error, safetensors};
 
 /// The least memory that works.
@@ -188,7 +188,7 @@ type Ended = Result<lopper::Result<()>, Box<dyn Any + Send>>;
 
 fn prune(gpu: &Gpu, troubled: &Troubled<'_>, scope: Scope, memory: u64) -> Ended {
     let rule = Rule { scope, ..Rule::new(Target::Sparsity(0.4)) };
-    let (options, progress) = (Options { memory, ..Options::default() }, |_, _| troubled.progress());
+    let (options, progress) = (Options { memory, ..Options::default() }, |_: &Progress| troubled.progress());
     catch_unwind(AssertUnwindSafe(|| {
         let pruner = Pruner::new(gpu.clone());
         pruner.prune_tensors(&troubled.model.infos, troubled, troubled, &rule.into(), &options, &progress).map(drop)

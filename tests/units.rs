@@ -65,7 +65,7 @@ impl Setup {
     fn prune(&self, gpu: &Gpu, rule: &Rule, memory: u64) -> lopper::Result<Report> {
         let options = Options { memory, force: true, ..Options::default() };
         let (input, output) = (self.file("in.safetensors"), self.file("out.safetensors"));
-        Pruner::new(gpu.clone()).prune(&input, &output, &rule.into(), &options, &|_, _| ControlFlow::Continue(()))
+        Pruner::new(gpu.clone()).prune(&input, &output, &rule.into(), &options, &|_| ControlFlow::Continue(()))
     }
 
     /// Prunes in every way there is, and holds every result against the same expectation.

@@ -119,17 +119,22 @@ impl Output {
     /// # Errors
     /// [`Error::Io`] if something cannot be read or written, [`Error::Checkpoint`] if the input was replaced.
     pub fn copy_rest(&self, written: &dyn Fn(usize) -> bool, on_bytes: &dyn Fn(u64)) -> Result<()> {
-        self.try_copy_rest(written, &|bytes| {
+        self.try_copy_rest(written, &|_, bytes| {
             on_bytes(bytes);
             Ok(())
         })
     }
 
-    /// As [`copy_rest`](Self::copy_rest), but stops with the error of `on_bytes` if it returns one.
+    /// As [`copy_rest`](Self::copy_rest), but tells `on_bytes` the number of the shard too, and stops with its error if it
+    /// returns one.
     ///
     /// # Errors
     /// As [`copy_rest`](Self::copy_rest), and those of `on_bytes`.
-    pub fn try_copy_rest(&self, written: &dyn Fn(usize) -> bool, on_bytes: &dyn Fn(u64) -> Result<()>) -> Result<()> {
+    pub fn try_copy_rest(
+        &self,
+        written: &dyn Fn(usize) -> bool,
+        on_bytes: &dyn Fn(usize, u64) -> Result<()>,
+    ) -> Result<()> {
         let written: Vec<bool> = (0..self.written.len()).map(written).collect();
         for (number, (shard, pending)) in self.input.shards().iter().zip(&self.shards).enumerate() {
             if self.placing {
@@ -138,11 +143,11 @@ impl Output {
             // Handles of their own: copying moves a handle's position.
             let (from, to) = (shard.reopen()?, pending.reopen()?);
             self.write_header(number, &to)?;
-            on_bytes(shard.data_start)?;
+            on_bytes(number, shard.data_start)?;
             for range in self.rest(number, &written) {
                 // What an earlier run has copied is done.
                 let mut start = self.copied[number].load(Relaxed).clamp(range.start, range.end);
-                on_bytes(start - range.start)?;
+                on_bytes(number, start - range.start)?;
                 while start < range.end {
                     let end = range.end.min(start + COPY_CHUNK);
                     let at = self.place(number, start);
@@ -151,7 +156,7 @@ impl Output {
                     self.unsynced[number].fetch_add(end - start, Relaxed);
                     self.copied[number].store(end, Relaxed);
                     self.note_line(Line::Copied { shard: number, end });
-                    on_bytes(end - start)?;
+                    on_bytes(number, end - start)?;
                     start = end;
                 }
             }

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use lopper::pruner::Earlier;
 
 use super::rule::RuleArgs;
+use super::term::ColorWord;
 use super::values::{magnitude, parse_bytes, share};
 
 const EXIT_CODES: &str = "\
@@ -136,6 +137,9 @@ Exit codes: 0 at least one adapter will do, 1 none will, 2 the command line make
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 120)]
 pub struct Cli {
+    /// Whether tables are in colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: ColorWord,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -203,7 +207,7 @@ pub struct PruneArgs {
     /// Delete what an earlier run has left unfinished, and begin anew
     #[arg(long, conflicts_with_all = ["resume", "dry_run"], help_heading = "How it runs")]
     pub restart: bool,
-    /// No progress bar and no table
+    /// No progress and no table
     #[arg(short, long, help_heading = "How it runs")]
     pub quiet: bool,
 }

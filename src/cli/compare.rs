@@ -13,6 +13,7 @@ use super::file::NewFile;
 use super::page;
 use super::progress::Bar;
 use super::table::{Grid, groups};
+use super::term::{Paint, paint};
 use super::text::{self, count, percent};
 
 pub fn run(args: &CompareArgs) -> Result<ExitCode> {
@@ -71,8 +72,7 @@ fn shown(found: &Comparison, each: bool) -> Result<String> {
     }
     let sum = |of: fn(&TensorComparison) -> u64| found.tensors.iter().map(of).sum::<u64>();
     let (weights, differ) = (sum(|t| t.weights), sum(|t| t.differ));
-    writeln!(
-        text,
+    let totals = format!(
         "{} weights, {} zeros in A ({}), {} in B ({}), {} differ",
         count(weights),
         count(sum(|t| t.zeros[0])),
@@ -80,6 +80,7 @@ fn shown(found: &Comparison, each: bool) -> Result<String> {
         count(sum(|t| t.zeros[1])),
         percent(sum(|t| t.zeros[1]), weights),
         count(differ)
-    )?;
+    );
+    writeln!(text, "{}", paint(Paint::Bold, &totals))?;
     Ok(text)
 }

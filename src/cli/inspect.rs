@@ -14,6 +14,7 @@ use super::file::NewFile;
 use super::page;
 use super::progress::Bar;
 use super::table::{Grid, groups, pattern};
+use super::term::{self, Paint, paint};
 use super::text::{self, bytes, count, magnitude, percent};
 
 /// What `--json` prints. Later versions only add fields.
@@ -127,7 +128,7 @@ fn shown(found: &[TensorSurvey], total: u64, each: bool) -> Result<String> {
             max.map_or("-".into(), magnitude),
             rows,
             groups.map_or("-".into(), |share| format!("{:.0} %", (100.0 * share).floor())),
-            spark(&binades(&values)),
+            spark(&binades(&values), term::unicode()),
         ]);
         let cut = |s: f64| {
             let place = SPARSITIES.iter().position(|other| *other == s).expect("one of them");
@@ -139,12 +140,12 @@ fn shown(found: &[TensorSurvey], total: u64, each: bool) -> Result<String> {
     let values = || found.iter().filter_map(|t| t.values.as_ref().map(|v| (t, v)));
     for (tensor, v) in values().filter(|(_, v)| v.nan + v.infinite > 0).take(20) {
         let name = text::printable(&tensor.name);
-        writeln!(text, "note: {name} has {} NaN and {} infinite weights", count(v.nan), count(v.infinite))?;
+        let note = format!("note: {name} has {} NaN and {} infinite weights", count(v.nan), count(v.infinite));
+        writeln!(text, "{}", paint(Paint::Note, &note))?;
     }
     let (weights, zeros) = (values().map(|(t, _)| t.weights).sum(), values().map(|(_, v)| v.zeros).sum());
     let kinds = found.iter().map(|t| pattern(&t.name)).collect::<std::collections::HashSet<_>>().len();
-    writeln!(
-        text,
+    let totals = format!(
         "{} tensors of {} kinds, {} weights, {} zeros ({}), {}",
         count(found.len() as u64),
         count(kinds as u64),
@@ -152,7 +153,8 @@ fn shown(found: &[TensorSurvey], total: u64, each: bool) -> Result<String> {
         count(zeros),
         percent(zeros, weights),
         bytes(total as f64)
-    )?;
+    );
+    writeln!(text, "{}", paint(Paint::Bold, &totals))?;
     Ok(text)
 }
 
@@ -168,15 +170,22 @@ pub fn binades(values: &[&Values]) -> Vec<(i32, u64)> {
 /// Powers of two that a spark line shows, up to the largest that occurs.
 const SPARKS: i32 = 16;
 
-/// One character for each power of two, as high as it has weights: `▁▁▂▄▇█▃▁ to 2^-2`.
-pub fn spark(binades: &[(i32, u64)]) -> String {
+/// How high a character is, in eighths, where there are no blocks.
+const ASCII: &[u8; 8] = b".:-=+*#@";
+
+/// One character for each power of two, as high as it has weights: `▁▁▂▄▇█▃▁ 2^-2`, or `..:=#@-. 2^-2` in ASCII.
+pub fn spark(binades: &[(i32, u64)], unicode: bool) -> String {
     let Some((last, _)) = binades.last() else { return String::new() };
     let highest = binades.iter().map(|(_, count)| *count).max().unwrap_or(1);
     let bar = |exponent: i32| {
         let count = binades.iter().find(|(other, _)| *other == exponent).map_or(0, |(_, count)| *count);
         // Rounded up: what is there is seen.
         let eighths = (8.0 * count as f64 / highest as f64).ceil() as u32;
-        if eighths == 0 { ' ' } else { char::from_u32(0x2580 + eighths).unwrap_or('█') }
+        match eighths {
+            0 => ' ',
+            _ if !unicode => ASCII[eighths as usize - 1].into(),
+            _ => char::from_u32(0x2580 + eighths).unwrap_or('█'),
+        }
     };
     let bars: String = (last - SPARKS + 1..=*last).map(bar).collect();
     format!("{bars} 2^{last}")
@@ -200,8 +209,9 @@ mod tests {
 
     #[test]
     fn a_spark_line_shows_what_there_is() {
-        assert_eq!(spark(&[]), "");
-        let line = spark(&[(-40, 9), (-4, 1), (-3, 1000), (-2, 500)]);
-        assert_eq!(line, "             ▁█▄ 2^-2");
+        assert_eq!(spark(&[], true), "");
+        let some = [(-40, 9), (-4, 1), (-3, 1000), (-2, 500)];
+        assert_eq!(spark(&some, true), "             ▁█▄ 2^-2");
+        assert_eq!(spark(&some, false), "             .@= 2^-2");
     }
 }

@@ -20,6 +20,7 @@ mod rule;
 mod stop;
 mod sweep;
 mod table;
+mod term;
 mod text;
 mod values;
 mod verify;
@@ -29,7 +30,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let done = match args::Cli::parse().command {
+    let cli = args::Cli::parse();
+    term::choose(cli.color);
+    let done = match cli.command {
         args::Command::Prune(args) => prune::run(&args),
         args::Command::Inspect(args) => inspect::run(&args),
         args::Command::Sweep(args) => sweep::run(&args),

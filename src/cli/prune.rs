@@ -12,9 +12,10 @@ use super::args::PruneArgs;
 use super::file::{NewFile, json};
 use super::page;
 use super::plan::goes;
-use super::progress::Bar;
+use super::progress::Lines;
 use super::stop::Stop;
 use super::table::{Grid, groups, range};
+use super::term::{Paint, paint};
 use super::text::{self, bytes, count, percent};
 
 pub fn run(args: &PruneArgs) -> Result<ExitCode> {
@@ -28,6 +29,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
     let wants_report = report_file.is_some();
     let (report, shown) = match output {
         Some(output) if !args.dry_run => {
+            let shards = checkpoint.shards().iter().map(|shard| shard.name.clone()).collect();
             drop(checkpoint);
             let stop = Stop::listen(report_file.as_ref().map(NewFile::temporary))?;
             let pruner = Pruner::new(pollster::block_on(Gpu::open(args.adapter.as_deref()))?);
@@ -38,12 +40,12 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
             }
             options.force = args.force;
             options.earlier = args.earlier();
-            let bar = Bar::new(args.quiet);
-            let report = pruner.prune(&args.input, output, &recipe, &options, &|done, all| {
-                bar.set(done, all);
+            let lines = Lines::new(args.quiet, shards);
+            let report = pruner.prune(&args.input, output, &recipe, &options, &|progress| {
+                lines.set(progress);
                 if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
-            drop(bar);
+            drop(lines);
             let report = match (report, pruner.unfinished().kept()) {
                 (Err(error), Some(kept)) => {
                     let code = text::failure(&error.into());
@@ -117,13 +119,14 @@ fn outcome(report: &Report) -> String {
     let written = report.bytes_written as f64;
     let rate = if seconds > 0.0 { bytes(written / seconds) } else { "-".into() };
     let adapter = report.adapter.as_ref().map_or("no adapter", |a| &a.name);
-    format!(
-        "{pruned}{copied}{} weights, {} zeros ({}), {} in {}, {rate}/s on {}\n",
+    let totals = format!(
+        "{} weights, {} zeros ({}), {} in {}, {rate}/s on {}",
         count(weights),
         count(zeros),
         percent(zeros, weights),
         bytes(written),
         text::seconds(seconds),
         text::printable(adapter)
-    )
+    );
+    format!("{pruned}{copied}{}\n", paint(Paint::Bold, &totals))
 }

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, stdout};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent};
 
+use super::term::{Paint, ellipsis, paint};
 use super::text::{magnitude, printable};
 
 /// Lines of a folded list that are shown.
@@ -59,7 +60,7 @@ impl Grid {
         let cells = cells.into_iter().enumerate().map(|(index, mut text)| {
             if let Some((end, _)) = text.char_indices().nth(WIDEST) {
                 text.truncate(end);
-                text.push('…');
+                text.push_str(ellipsis());
             }
             let cell = Cell::new(printable(&text));
             if self.right.contains(&index) { cell.set_alignment(CellAlignment::Right) } else { cell }
@@ -75,7 +76,18 @@ impl std::fmt::Display for Grid {
         if self.table.is_empty() {
             return Ok(());
         }
-        self.table.lines().try_for_each(|line| writeln!(f, "{}", line.trim_end()))?;
+        // Down to the first line of dashes it is the header.
+        let mut header = true;
+        for line in self.table.lines() {
+            let line = line.trim_end();
+            let rule = header && !line.is_empty() && line.chars().all(|c| c == '-' || c == ' ');
+            match (rule, header) {
+                (true, _) => writeln!(f, "{}", paint(Paint::Faint, line))?,
+                (_, true) => writeln!(f, "{}", paint(Paint::Bold, line))?,
+                _ => writeln!(f, "{line}")?,
+            }
+            header &= !rule;
+        }
         if self.hidden > 0 {
             writeln!(f, "... and {} more lines", self.hidden)?;
         }

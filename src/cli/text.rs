@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use lopper::Error;
 
+use super::term::ellipsis;
+
 /// Writes to stdout. A reader that has gone away is no failure: `lopper … | head` works.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -153,7 +155,7 @@ pub fn magnitude(value: f64) -> String {
 pub fn shape(dims: &[u64]) -> String {
     match dims.len() {
         0..=32 => format!("{dims:?}"),
-        rank => format!("{:?}… {} dimensions", &dims[..32], count(rank as u64)),
+        rank => format!("{:?}{} {} dimensions", &dims[..32], ellipsis(), count(rank as u64)),
     }
 }
 

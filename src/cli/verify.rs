@@ -9,6 +9,7 @@ use lopper::pruner::{self, Against, Verification};
 use super::args::VerifyArgs;
 use super::progress::Bar;
 use super::table::{Grid, groups, range};
+use super::term::{Paint, paint};
 use super::text::{self, count, percent};
 
 const MISMATCH: u8 = 3;
@@ -57,7 +58,7 @@ fn findings(found: &Verification) -> Result<String> {
     }
     let mut text = grid.to_string();
     for mismatch in &found.mismatches {
-        writeln!(text, "mismatch: {}", text::printable(&mismatch.to_string()))?;
+        writeln!(text, "{} {}", paint(Paint::Bad, "mismatch:"), text::printable(&mismatch.to_string()))?;
     }
     let rules = found.recipe.as_ref().map(|recipe| recipe.matches("[[rule]]").count());
     match rules {
@@ -76,12 +77,15 @@ fn findings(found: &Verification) -> Result<String> {
     let (weights, zeros) = (found.weights, found.zeros);
     let summary = format!("{} weights, {} zeros ({})", count(weights), count(zeros), percent(zeros, weights));
     match (found.ok(), found.changed) {
-        (false, _) => writeln!(text, "MISMATCH: {} in {summary}", count(found.mismatch_count))?,
-        (true, 0) => writeln!(text, "ok: {summary}, nothing was pruned")?,
+        (false, _) => {
+            writeln!(text, "{} {} in {summary}", paint(Paint::Bad, "MISMATCH:"), count(found.mismatch_count))?
+        }
+        (true, 0) => writeln!(text, "{} {summary}, nothing was pruned", paint(Paint::Good, "ok:"))?,
         (true, changed) => {
             let one_cut = if found.global { ", one cut explains all tensors" } else { "" };
             let kept = "the others kept every bit";
-            writeln!(text, "ok: {summary}, {} of them pruned away, {kept}{one_cut}", count(changed))?;
+            let ok = paint(Paint::Good, "ok:");
+            writeln!(text, "{ok} {summary}, {} of them pruned away, {kept}{one_cut}", count(changed))?;
         }
     }
     Ok(text)

@@ -114,7 +114,7 @@ impl Ends<'_> {
                 self.read(tensor, offset, &mut block)?;
                 self.write(tensor, offset, &block)?;
                 offset += block.len() as u64;
-                on_bytes(block.len() as u64)?;
+                on_bytes(info.shard, block.len() as u64)?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@
 mod arrange;
 mod compat;
 mod ends;
+mod meter;
 mod owl;
 mod plan;
 mod recipe;
@@ -24,9 +25,11 @@ mod verify;
 mod work;
 
 pub use crate::checkpoint::Earlier;
+pub use crate::scheduler::{Busy, Pass, Stage, Times};
 pub use crate::{Norm, Scope, Target, Unit, quota};
 pub use compat::Compat;
 pub use ends::{Sink, Source};
+pub use meter::{OnProgress, Progress};
 pub use owl::outlier_shares;
 pub use plan::{Plan, PlannedTensor, Units};
 pub use recipe::Recipe;
@@ -34,6 +37,6 @@ pub use recipe::Recipe;
 pub use recipe::{Draft, ScoreWord, UnitWord, words};
 pub use report::{Action, AdapterReport, Report, RuleReport, Seconds, TensorReport, Totals};
 pub use rule::{Layout, Rule, Selection};
-pub use run::{Options, Progress, Pruner};
+pub use run::{Options, Pruner};
 pub use score::Score;
 pub use verify::{Against, CutScope, Mismatch, TensorVerification, Verification, verify};

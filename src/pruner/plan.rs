@@ -23,7 +23,7 @@ mod units;
 use self::selector::{Selector, Why};
 pub use self::units::Units;
 use super::arrange::Axes;
-use super::{Action, Layout, Recipe, Report, Rule, RuleReport, Seconds, Target, TensorReport, Totals};
+use super::{Action, Layout, Recipe, Report, Rule, RuleReport, Seconds, Target, TensorReport, Times, Totals};
 use crate::checkpoint::TensorInfo;
 use crate::{Dtype, Error, Result, Shape};
 
@@ -92,6 +92,7 @@ impl Plan {
             totals: Totals::of(&tensors),
             tensors,
             seconds: Seconds::default(),
+            waiting: Times::default(),
             bytes_read: 0,
             bytes_written: 0,
             retries: Vec::new(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Rule, Scope, Score, Target};
+use super::{Rule, Scope, Score, Target, Times};
 
 /// The whole report of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +22,9 @@ pub struct Report {
     pub totals: Totals,
     /// Where the time went.
     pub seconds: Seconds,
+    /// The share of the time before the commit in which each stage had nothing to do, from 0 to 1: what waits least holds
+    /// the others up.
+    pub waiting: Times,
     /// Bytes read from the input, second passes included.
     pub bytes_read: u64,
     /// Bytes written to the output.
@@ -134,14 +137,19 @@ pub struct Totals {
     pub sparsity: f64,
 }
 
-/// Seconds per stage. Stages overlap, so they add up to more than `total`.
+/// Seconds in which each [`Stage`](super::Stage) was busy, on whichever threads; what ran into a failure and went on
+/// included. Stages overlap, so they add up to more than `total`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Seconds {
-    /// Reading files and uploading, on the reading thread.
+    /// Reading files.
     pub read: f64,
-    /// Waiting for the GPU, on the finishing threads.
+    /// Copying into memory that the GPU maps.
+    pub upload: f64,
+    /// Waiting for the GPU: kernels, and the copies that are recorded with them.
     pub gpu: f64,
-    /// Masking on the host and writing files, on the finishing threads.
+    /// Mapping masks and reading them for the first time.
+    pub download: f64,
+    /// Masking on the host and writing files.
     pub write: f64,
     /// Copying what is not pruned.
     pub copy: f64,
@@ -149,6 +157,13 @@ pub struct Seconds {
     pub commit: f64,
     /// The whole run, by the clock on the wall.
     pub total: f64,
+}
+
+impl From<Times> for Seconds {
+    fn from(times: Times) -> Self {
+        let Times { read, upload, gpu, download, write, copy } = times;
+        Self { read, upload, gpu, download, write, copy, ..Self::default() }
+    }
 }
 
 impl From<&Rule> for RuleReport {

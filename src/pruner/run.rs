@@ -1,18 +1,19 @@
 //! Runs a plan: from file to file, or between a source and a sink of the caller's; makes a report.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ends::{Ends, Sink, Source};
+use super::meter::OnProgress;
 use super::shards::Shards;
 use super::work::{Kept, OnBytes, Work};
-use super::{Plan, Recipe, Report, resume};
+use super::{Plan, Recipe, Report, Seconds, resume};
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Earlier, Entry, Output, Resumable, TensorInfo, Unfinished, check_list};
 use crate::fault::Faults;
 use crate::gpu::Gpu;
+use crate::scheduler::{Live, Times};
 
 /// How to run, as far as it does not change the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +33,6 @@ impl Default for Options {
         Self { memory: 512 << 20, force: false, earlier: Earlier::Refuse }
     }
 }
-
-/// Called with bytes done and bytes in all, often and from several threads; [`ControlFlow::Break`] stops the run, which
-/// then returns [`Error::Cancelled`](crate::Error::Cancelled) and commits nothing. It is not called any more once the
-/// commit has begun.
-pub type Progress<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + Sync + 'a;
 
 /// Prunes checkpoints on one GPU, and what else has tensors. Cheap to clone; may be used from several threads at once.
 #[derive(Debug, Clone)]
@@ -84,7 +80,7 @@ impl Pruner {
         output: &Path,
         recipe: &Recipe,
         options: &Options,
-        progress: &Progress<'_>,
+        progress: &OnProgress<'_>,
     ) -> Result<Report> {
         let start = Instant::now();
         let input = Checkpoint::open(input)?;
@@ -95,7 +91,8 @@ impl Pruner {
         let kept = resume::Progress::new(&output, &left);
         let shards = Shards { input: &input, output: &output, faults: self.faults.as_ref() };
         let ends = Ends { tensors: input.tensors(), source: &shards, sink: &shards };
-        let (mut gpu, mut memory, bytes) = (self.gpu.clone(), options.memory, input.total_bytes());
+        let (mut gpu, mut memory, live) = (self.gpu.clone(), options.memory, Live::default());
+        let sizes: Vec<u64> = input.shards().iter().map(|shard| shard.len).collect();
         let mut retries = Vec::new();
         let ended = AtomicBool::new(false);
         let report = std::thread::scope(|scope| {
@@ -105,7 +102,8 @@ impl Pruner {
             let copy_rest = |pruned: &dyn Fn(usize) -> bool, on_bytes: &OnBytes<'_>| shards.copy_rest(pruned, on_bytes);
             let report = loop {
                 let done = Kept { past: kept.past(), log: Some(&kept), begin_with: Some(&begin_with) };
-                let work = Work { gpu: &gpu, ends, plan: &plan, recipe, memory, progress, bytes };
+                let (shards, live) = (&sizes[..], &live);
+                let work = Work { gpu: &gpu, ends, plan: &plan, recipe, memory, progress, shards, live };
                 let error = match work.run(&copy_rest, &done) {
                     Err(error) if retries.len() < resume::RETRIES => error,
                     report => break report,
@@ -150,13 +148,14 @@ impl Pruner {
         sink: &dyn Sink,
         recipe: &Recipe,
         options: &Options,
-        progress: &Progress<'_>,
+        progress: &OnProgress<'_>,
     ) -> Result<Report> {
         let start = Instant::now();
         let bytes = check_list(tensors)?;
         let plan = Plan::new(recipe, tensors)?;
         let ends = Ends { tensors, source, sink };
-        let work = Work { gpu: &self.gpu, ends, plan: &plan, recipe, memory: options.memory, progress, bytes };
+        let (gpu, memory, plan, shards, live) = (&self.gpu, options.memory, &plan, &[bytes][..], &Live::default());
+        let work = Work { gpu, ends, plan, recipe, memory, progress, shards, live };
         let report = work.run(&|pruned, on_bytes| ends.pass_through(pruned, on_bytes), &Kept::default())?;
         committed(report, start, || ends.commit().map(|()| bytes))
     }
@@ -168,6 +167,8 @@ fn committed(mut report: Report, start: Instant, commit: impl FnOnce() -> Result
     report.bytes_written = commit()?;
     report.seconds.commit = committing.elapsed().as_secs_f64();
     report.seconds.total = start.elapsed().as_secs_f64();
+    let Seconds { read, upload, gpu, download, write, copy, commit, total } = report.seconds;
+    report.waiting = Times { read, upload, gpu, download, write, copy }.waiting(total - commit);
     Ok(report)
 }
 

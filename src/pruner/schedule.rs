@@ -15,8 +15,6 @@ pub(super) struct Schedule {
     pub jobs: Vec<Job>,
     /// What is to be done with them.
     pub tasks: Vec<Task>,
-    /// Bytes that are read of what is pruned, as far as it is known beforehand.
-    pub reads: u64,
 }
 
 /// A tensor that is pruned.
@@ -33,7 +31,7 @@ pub(super) struct Pruned {
 /// # Errors
 /// Those of [`Scores::find`].
 pub(super) fn schedule(plan: &Plan, rules: &[Rule], scores: &[Scores], infos: &[TensorInfo]) -> Result<Schedule> {
-    let mut schedule = Schedule { pruned: Vec::new(), jobs: Vec::new(), tasks: Vec::new(), reads: 0 };
+    let mut schedule = Schedule { pruned: Vec::new(), jobs: Vec::new(), tasks: Vec::new() };
     let all = || plan.tensors.iter().zip(infos).enumerate();
     let pooled = |rule: usize, target| rules[rule].scope == Scope::Global && !matches!(target, Target::Threshold(_));
     for (tensor, (planned, info)) in all() {
@@ -59,12 +57,6 @@ pub(super) fn schedule(plan: &Plan, rules: &[Rule], scores: &[Scores], infos: &[
             let (k, ties) = rank(rule, target, total);
             schedule.tasks.push(Task::Pool { jobs, k, ties });
         }
-    }
-    for task in &schedule.tasks {
-        // A pool is read to be counted, and again to be masked.
-        let passes = if matches!(task, Task::Pool { .. }) { 2 } else { 1 };
-        let bytes = |job: usize| schedule.jobs[job].shape.weights() * schedule.jobs[job].dtype.size() as u64;
-        schedule.reads = schedule.reads.saturating_add(passes * task.jobs().map(bytes).sum::<u64>());
     }
     Ok(schedule)
 }

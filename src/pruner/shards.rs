@@ -18,9 +18,9 @@ pub(super) struct Shards<'a> {
 impl Shards<'_> {
     /// Copies all but the tensors that are pruned.
     pub fn copy_rest(&self, pruned: &dyn Fn(usize) -> bool, on_bytes: &OnBytes<'_>) -> Result<()> {
-        self.output.try_copy_rest(pruned, &|bytes| {
+        self.output.try_copy_rest(pruned, &|shard, bytes| {
             self.fail(Point::Copy, "copy")?;
-            on_bytes(bytes)
+            on_bytes(shard, bytes)
         })
     }
 

@@ -1,23 +1,21 @@
 //! The work of a run, whatever its ends are: prunes what the plan says, has the rest copied beside it, reports.
 
-use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use super::ends::Ends;
-use super::run::Progress;
+use super::meter::{Meter, OnProgress};
 use super::schedule::{Pruned, Schedule, schedule};
 use super::scores::{self, Scores};
 use super::slabs::Slabs;
-use super::{Action, AdapterReport, Plan, Recipe, Report, RuleReport, Score, Seconds, TensorReport, Totals};
+use super::{Action, AdapterReport, Plan, Recipe, Report, RuleReport, Score, TensorReport, Totals};
 use crate::gpu::Gpu;
-use crate::scheduler::{self, Job, Log, Outcome, Past, Scoring, Sink, Source};
+use crate::scheduler::{self, DoneBytes, Job, Live, Log, Outcome, Pass, Past, Scoring, Sink, Source, Stage, Times};
 use crate::{Error, Result};
 
-/// Is told bytes that were copied since it was last told; an error of it ends the copying.
-pub(super) type OnBytes<'a> = dyn Fn(u64) -> Result<()> + 'a;
+/// Is told of which shard how many bytes were copied since it was last told; an error of it ends the copying.
+pub(super) type OnBytes<'a> = dyn Fn(usize, u64) -> Result<()> + 'a;
 
 /// Copies all but the tensors that are pruned, which the first function tells.
 pub(super) type CopyRest<'a> = dyn Fn(&dyn Fn(usize) -> bool, &OnBytes<'_>) -> Result<()> + Sync + 'a;
@@ -29,9 +27,10 @@ pub(super) struct Work<'a> {
     pub plan: &'a Plan,
     pub recipe: &'a Recipe,
     pub memory: u64,
-    pub progress: &'a Progress<'a>,
-    /// Bytes of the input, those that are copied included.
-    pub bytes: u64,
+    pub progress: &'a OnProgress<'a>,
+    /// Bytes of each shard of the input, those that are copied included; one for tensors that are in no shards.
+    pub shards: &'a [u64],
+    pub live: &'a Live,
 }
 
 /// What is done already, and where it is kept what is done now.
@@ -41,23 +40,6 @@ pub(super) struct Kept<'a> {
     pub log: Option<&'a dyn Log>,
     /// Is told of each tensor that is pruned how many of its bytes are done.
     pub begin_with: Option<&'a dyn Fn(usize, u64)>,
-}
-
-/// Bytes done, told to the caller, who may stop the run.
-struct Meter<'a> {
-    progress: &'a Progress<'a>,
-    done: AtomicU64,
-    total: u64,
-}
-
-impl Meter<'_> {
-    fn add(&self, bytes: u64) -> Result<()> {
-        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        match (self.progress)(done.min(self.total), self.total) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        }
-    }
 }
 
 /// The first error of pruning and copying, which ends both.
@@ -99,6 +81,7 @@ struct Jobs<'a> {
     /// Of matrices that are not as they lie: weights, and scores.
     slabs: [Slabs; 2],
     meter: &'a Meter<'a>,
+    live: &'a Live,
     failure: &'a Failure,
     read: AtomicU64,
 }
@@ -115,7 +98,8 @@ impl Source for Jobs<'_> {
             self.slabs[0].read(job, &pruned.arrangement, total, offset, buf, read)?;
         }
         self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
-        self.meter.add(buf.len() as u64)
+        let (pass, shard) = (self.live.pass(), self.ends.tensors[pruned.tensor].shard);
+        self.meter.add(pass.unwrap_or(Pass::Count), shard, pass.map_or(0, |_| buf.len() as u64))
     }
 
     fn scales(&self, job: usize) -> Result<Vec<f32>> {
@@ -166,43 +150,37 @@ impl Work<'_> {
     /// brings. Where there are several errors, the first is returned.
     pub fn run(&self, copy_rest: &CopyRest<'_>, kept: &Kept<'_>) -> Result<Report> {
         let scores = self.recipe.rules.iter().map(Scores::open).collect::<Result<Vec<_>>>()?;
-        let Schedule { pruned, jobs, tasks, reads } =
-            schedule(self.plan, &self.recipe.rules, &scores, self.ends.tensors)?;
+        let Schedule { pruned, jobs, tasks } = schedule(self.plan, &self.recipe.rules, &scores, self.ends.tensors)?;
         let tensors: Vec<usize> = pruned.iter().map(|pruned| pruned.tensor).collect();
-        let selected: u64 = tensors.iter().map(|&t| self.ends.tensors[t].bytes()).sum();
-        let rest = self.bytes - selected;
-        let total = rest.saturating_add(reads);
         let done = scheduler::done_bytes(&jobs, &tasks, &kept.past);
         if let Some(begin_with) = kept.begin_with {
             tensors.iter().zip(&done.written).for_each(|(&tensor, &bytes)| begin_with(tensor, bytes));
         }
-        let meter = Meter { progress: self.progress, done: AtomicU64::new(done.read), total };
+        let (meter, rest) = self.meter(&pruned, &done);
         let failure = Failure::default();
-        let (ends, read) = (self.ends, AtomicU64::new(0));
-        let (of, slabs) = (&pruned, Default::default());
-        let ends =
-            Jobs { ends, pruned: of, jobs: &jobs, scores: &scores, slabs, meter: &meter, failure: &failure, read };
+        let (ends, read, live, slabs) = (self.ends, AtomicU64::new(0), self.live, Default::default());
+        let (of, scores, meter, failing) = (&pruned, &scores, &meter, &failure);
+        let ends = Jobs { ends, pruned: of, jobs: &jobs, scores, slabs, meter, live, failure: failing, read };
 
-        let (done, copy) = std::thread::scope(|scope| {
+        let done = std::thread::scope(|scope| {
             let _guard = StopOnPanic(&failure);
             let copying = scope.spawn(|| {
                 let _guard = StopOnPanic(&failure);
-                let start = Instant::now();
                 let pruned = |tensor: usize| self.plan.tensors[tensor].action == Action::Prune;
-                let on_bytes = |bytes| failure.check().and_then(|()| meter.add(bytes));
-                failure.note(copy_rest(&pruned, &on_bytes));
-                start.elapsed().as_secs_f64()
+                let on_bytes = |shard, bytes| failure.check().and_then(|()| meter.add(Pass::Copy, shard, bytes));
+                failure.note(live.busy.during(Stage::Copy, || copy_rest(&pruned, &on_bytes)));
             });
-            let both = scheduler::Ends { source: &ends, sink: &ends };
+            let both = scheduler::Ends { source: &ends, sink: &ends, live };
             let done = scheduler::resume(self.gpu, &jobs, &tasks, both, self.memory, &kept.past, kept.log);
             let done = failure.note(done);
-            (done, copying.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            copying.join().unwrap_or_else(|panic| resume_unwind(panic));
+            done
         });
         let bytes_read = ends.read.into_inner() + rest;
         failure.result()?;
-        let (outcomes, times) = done.expect("nothing has failed");
+        let outcomes = done.expect("nothing has failed");
         // The last chance: from here on no one asks.
-        meter.add(0)?;
+        meter.finish()?;
 
         let reports = self.report_tensors(&pruned, &outcomes);
         let info = self.gpu.info();
@@ -218,11 +196,29 @@ impl Work<'_> {
             }),
             totals: Totals::of(&reports),
             tensors: reports,
-            seconds: Seconds { read: times.read, gpu: times.wait, write: times.write, copy, ..Seconds::default() },
+            seconds: live.busy.times().into(),
+            waiting: Times::default(),
             bytes_read,
             bytes_written: 0,
             retries: Vec::new(),
         })
+    }
+
+    /// What there is to read, and what of it is done; and bytes that are copied.
+    fn meter(&self, pruned: &[Pruned], done: &DoneBytes) -> (Meter<'_>, u64) {
+        let mut meter = Meter::new(self.progress, &self.live.busy, self.shards.len());
+        let mut rest = self.shards.to_vec();
+        for (pruned, (written, counted)) in pruned.iter().zip(done.written.iter().zip(&done.counted)) {
+            let tensor = &self.ends.tensors[pruned.tensor];
+            let shard = tensor.shard.min(self.shards.len() - 1);
+            meter.expect(Pass::Prune, shard, tensor.bytes(), *written);
+            if self.recipe.rules[pruned.rule].passes(tensor.bytes(), self.memory) > 1 {
+                meter.expect(Pass::Count, shard, tensor.bytes(), *counted);
+            }
+            rest[shard] -= tensor.bytes();
+        }
+        rest.iter().enumerate().for_each(|(shard, bytes)| meter.expect(Pass::Copy, shard, *bytes, 0));
+        (meter, rest.iter().sum())
     }
 
     fn report_tensors(&self, pruned: &[Pruned], outcomes: &[Outcome]) -> Vec<TensorReport> {

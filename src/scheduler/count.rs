@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use wgpu::BufferUsages as Usage;
 
 use super::budget::Span;
+use super::busy;
 use super::driver::{DOING, Driver};
 use super::ledger::StreamCut;
 use super::pool::{Interval, Part, PoolStep, threshold};
@@ -85,6 +86,7 @@ pub fn count(driver: &Driver<'_>, stream: &Stream) -> Result<(StreamCut, Vec<u64
         // A sample of what is read in whole rows only would cost a pass.
         (_, Goal::Count(..)) if stream.spans.iter().any(|span| driver.jobs[span.job].slab > 0) => Interval::ALL,
         (_, Goal::Count(k, _)) => {
+            driver.live.begin_sample();
             let (low, high) = bounds(sample(driver.jobs, &stream.spans, driver.source)?, k, total);
             Interval { low, high: high + 1 }
         }
@@ -175,7 +177,7 @@ impl<'a> Pass<'a> {
         let Self { driver, stream, .. } = *self;
         let rest = rest(&stream.spans, at);
         for (_, span) in &rest {
-            driver.ask(driver.budget.chunks(*span, &driver.jobs[span.job]));
+            driver.ask(busy::Pass::Count, driver.budget.chunks(*span, &driver.jobs[span.job]));
         }
         let resumable = driver.ledger.is_kept() && matches!(stream.of, Of::Task(_));
         if resumable && at == 0 {

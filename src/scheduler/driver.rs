@@ -3,9 +3,9 @@
 use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use super::budget::{Budget, Chunk, Span};
+use super::busy::{Live, Pass};
 use super::finish::{Finisher, Submitted};
 use super::ledger::Ledger;
 use super::part::{Part, What};
@@ -16,7 +16,7 @@ use super::select::Select;
 use super::slot::Slot;
 use super::steps::{Goal, Step, steps};
 use super::stream;
-use super::{Each, Ends, Job, Outcome, Scoring, Source, Task, Times};
+use super::{Each, Ends, Job, Outcome, Scoring, Source, Task};
 use crate::gpu::Gpu;
 use crate::kernels::CUT_BYTES;
 use crate::{Error, Result};
@@ -31,13 +31,14 @@ pub struct Driver<'a> {
     pub gpu: &'a Gpu,
     pub jobs: &'a [Job],
     pub source: &'a dyn Source,
+    pub live: &'a Live,
     pub budget: Budget,
     pub select: Select,
     scorer: Scorer,
     pub ledger: &'a Ledger<'a>,
     /// What an earlier run had counted, as bytes.
     pub counted: Option<&'a [u8]>,
-    loads: mpsc::Sender<Chunk>,
+    loads: mpsc::Sender<(Pass, Chunk)>,
     filled: mpsc::Receiver<(Slot, Chunk)>,
     submitted: mpsc::Sender<Submitted>,
     /// Tasks whose chunks have been asked for ahead of their turn.
@@ -48,23 +49,22 @@ pub fn run(
     gpu: &Gpu,
     jobs: &[Job],
     tasks: &[Task],
-    Ends { source, sink }: Ends<'_>,
+    Ends { source, sink, live }: Ends<'_>,
     budget: Budget,
     ledger: &Ledger<'_>,
     counted: Option<&[u8]>,
-) -> Result<(Vec<Outcome>, Times)> {
+) -> Result<Vec<Outcome>> {
     let steps: Vec<Step> = (0..tasks.len()).flat_map(|task| steps(jobs, budget, tasks, task, ledger)).collect();
     let largest =
         steps.iter().map(|step| if let Step::Resident { chunks, .. } = step { chunks.len() } else { 1 }).max();
     let ring = &Ring::new(gpu, budget.for_chunks(largest.unwrap_or(1)));
-    let mut times = Times::default();
     let (loads, to_load) = mpsc::channel();
     let (fills, filled) = mpsc::channel();
     let (submitted, to_finish) = mpsc::channel();
     let to_finish = Mutex::new(to_finish);
-    let finisher = Finisher { gpu, ring, jobs, ledger };
+    let finisher = Finisher { gpu, ring, jobs, ledger, busy: &live.busy };
     let driven = std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read(ring, jobs, source, to_load, fills));
+        let reader = scope.spawn(move || read(ring, jobs, source, to_load, fills, live));
         let finishers: Vec<_> = (0..FINISHERS).map(|_| scope.spawn(|| finisher.run(&to_finish, sink))).collect();
         let _guard = StopOnPanic(ring);
         // Dropping the driver hangs up on the other threads, which ends them.
@@ -73,6 +73,7 @@ pub fn run(
                 gpu,
                 jobs,
                 source,
+                live,
                 budget,
                 select,
                 scorer: Scorer::default(),
@@ -86,42 +87,41 @@ pub fn run(
             driver.run(&steps)
         });
         let driven = driven.map_err(|error| ring.fail(error));
-        times.read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
-        for finisher in finishers {
-            let (wait, write) = finisher.join().unwrap_or_else(|panic| resume_unwind(panic));
-            times.wait += wait;
-            times.write += write;
+        for thread in std::iter::once(reader).chain(finishers) {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
         driven
     });
     ring.result()?;
     gpu.check()?;
     driven.map_err(|()| Error::Cancelled)?;
-    Ok((ledger.outcomes()?, times))
+    ledger.outcomes()
 }
 
-/// The reader: fills slots in the order of the loads. Returns the seconds it read.
+/// The reader: fills slots in the order of the loads.
 fn read(
     ring: &Ring<'_>,
     jobs: &[Job],
     source: &dyn Source,
-    loads: mpsc::Receiver<Chunk>,
+    loads: mpsc::Receiver<(Pass, Chunk)>,
     filled: mpsc::Sender<(Slot, Chunk)>,
-) -> f64 {
+    live: &Live,
+) {
     let _guard = StopOnPanic(ring);
-    let (mut seconds, mut block) = (0.0, Vec::new());
-    while let Ok(chunk) = loads.recv() {
+    let (mut block, busy) = (Vec::new(), &live.busy);
+    while let Ok((pass, chunk)) = loads.recv() {
         let Some(mut slot) = ring.take() else { break };
-        let start = Instant::now();
+        live.begin(pass);
         let (job, size) = (&jobs[chunk.job], jobs[chunk.job].dtype.size() as u64);
         let weights = job.weights_in(chunk);
         let read = |at, buf: &mut [u8]| source.read(chunk.job, weights.first * size + at, buf);
-        let done = slot.fill((weights.count() * size) as usize, &mut block, read).and_then(|()| match job.scoring {
-            Scoring::Given => slot.score(weights.count(), |scores| source.scores(chunk.job, weights.first, scores)),
-            Scoring::GivenByUnit => slot.score(chunk.units(), |scores| source.scores(chunk.job, chunk.first, scores)),
-            _ => Ok(()),
-        });
-        seconds += start.elapsed().as_secs_f64();
+        let scores = |first| move |scores: &mut [f32]| source.scores(chunk.job, first, scores);
+        let done =
+            slot.fill((weights.count() * size) as usize, &mut block, busy, read).and_then(|()| match job.scoring {
+                Scoring::Given => slot.score(weights.count(), busy, scores(weights.first)),
+                Scoring::GivenByUnit => slot.score(chunk.units(), busy, scores(chunk.first)),
+                _ => Ok(()),
+            });
         if let Err(error) = done {
             ring.fail(error);
             break;
@@ -130,15 +130,14 @@ fn read(
             break;
         }
     }
-    seconds
 }
 
 impl Driver<'_> {
     /// Asks for chunks; they arrive in this order.
-    pub fn ask(&self, chunks: impl Iterator<Item = Chunk>) {
+    pub fn ask(&self, pass: Pass, chunks: impl Iterator<Item = Chunk>) {
         // If the reader is gone, `filled` says so.
         for chunk in chunks {
-            let _ = self.loads.send(chunk);
+            let _ = self.loads.send((pass, chunk));
         }
     }
 
@@ -198,7 +197,7 @@ impl Driver<'_> {
     fn ask_ahead(&mut self, steps: &[Step], i: usize) {
         self.asked = self.asked.max(i);
         while let Some(Step::Resident { chunks, .. } | Step::Rows { chunks, .. }) = steps.get(self.asked) {
-            self.ask(chunks.iter().copied());
+            self.ask(Pass::Prune, chunks.iter().copied());
             self.asked += 1;
         }
         // A stream asks for its own.

@@ -2,9 +2,9 @@
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use super::budget::Chunk;
+use super::busy::{Busy, Stage};
 use super::ledger::Ledger;
 use super::part::Part;
 use super::ring::{Ring, StopOnPanic};
@@ -29,13 +29,13 @@ pub struct Finisher<'a> {
     pub ring: &'a Ring<'a>,
     pub jobs: &'a [Job],
     pub ledger: &'a Ledger<'a>,
+    pub busy: &'a Busy,
 }
 
 impl Finisher<'_> {
-    /// Works until the driver hangs up. Returns the seconds waited and the seconds written.
-    pub fn run(&self, queue: &Mutex<mpsc::Receiver<Submitted>>, sink: &dyn Sink) -> (f64, f64) {
+    /// Works until the driver hangs up.
+    pub fn run(&self, queue: &Mutex<mpsc::Receiver<Submitted>>, sink: &dyn Sink) {
         let _guard = StopOnPanic(self.ring);
-        let (mut waited, mut wrote) = (Duration::ZERO, Duration::ZERO);
         let mut block = Vec::new();
         loop {
             let next = queue.lock().map(|queue| queue.recv());
@@ -43,10 +43,8 @@ impl Finisher<'_> {
             if self.ring.stopped() {
                 continue; // the slot goes; nobody asks for it any more
             }
-            let start = Instant::now();
-            let waiting = submitted.slot.wait(self.gpu, &submitted.submission).and_then(|()| self.gpu.check());
-            waited += start.elapsed();
-            let start = Instant::now();
+            let (gpu, busy) = (self.gpu, self.busy);
+            let waiting = submitted.slot.wait(gpu, &submitted.submission, busy).and_then(|()| gpu.check());
             let done = waiting.and_then(|()| {
                 if let Some((part, entry)) = &submitted.masked {
                     self.write(&submitted, part, sink, &mut block)?;
@@ -57,15 +55,13 @@ impl Finisher<'_> {
                         self.ledger.finish(&done)?;
                     }
                 }
-                submitted.slot.make_ready(self.gpu, submitted.masked.is_some())
+                busy.during(Stage::Upload, || submitted.slot.make_ready(gpu, submitted.masked.is_some()))
             });
-            wrote += start.elapsed();
             match done {
                 Ok(()) => self.ring.give_back(submitted.slot),
                 Err(error) => self.ring.fail(error),
             }
         }
-        (waited.as_secs_f64(), wrote.as_secs_f64())
     }
 
     fn write(&self, submitted: &Submitted, part: &Part, sink: &dyn Sink, block: &mut Vec<u8>) -> Result<()> {
@@ -74,12 +70,10 @@ impl Finisher<'_> {
         let bytes = job.weights_in(chunk).count() as usize * job.dtype.size();
         let words = chunk.rows as usize * (chunk.cols as usize).div_ceil(32);
         submitted.slot.read(bytes, words, |weights, mask| {
-            let kept = mask
-                .chunks_exact(4)
-                .map(|word| u64::from(u32::from_le_bytes(word.try_into().expect("4 bytes")).count_ones()))
-                .sum();
+            let ones = |word: &[u8]| u64::from(u32::from_le_bytes(word.try_into().expect("4 bytes")).count_ones());
+            let kept = self.busy.during(Stage::Download, || mask.chunks_exact(4).map(ones).sum());
             let writer = Writer::new(sink, job, chunk, block, part.counts_zeros());
-            let zeros = writer.chunk(job, chunk, weights, mask)?;
+            let zeros = self.busy.during(Stage::Write, || writer.chunk(job, chunk, weights, mask))?;
             part.wrote(kept, zeros);
             Ok(())
         })

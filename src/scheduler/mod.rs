@@ -35,6 +35,7 @@
 //! software and integrated adapters kernels read the very memory the file was read into.
 
 mod budget;
+mod busy;
 mod count;
 mod driver;
 mod finish;
@@ -57,6 +58,8 @@ mod stream;
 mod write;
 
 pub use budget::Budget;
+pub(crate) use busy::Live;
+pub use busy::{Busy, Pass, Stage, Times};
 pub use job::{Job, Scoring};
 pub(crate) use ledger::CHECKING;
 use progress::Counted;
@@ -188,17 +191,6 @@ pub struct Outcome {
     pub ties_pruned: Option<u64>,
 }
 
-/// Seconds spent, by thread role; roles overlap.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Times {
-    /// Reading from the source into slots.
-    pub read: f64,
-    /// Waiting for the GPU, by the finishers.
-    pub wait: f64,
-    /// Masking and writing to the sink, by the finishers.
-    pub write: f64,
-}
-
 /// Runs tasks in order. Each job belongs to exactly one task.
 ///
 /// # Errors
@@ -212,39 +204,42 @@ pub fn run(
     sink: &dyn Sink,
     memory: u64,
 ) -> Result<(Vec<Outcome>, Times)> {
-    resume(gpu, jobs, tasks, Ends { source, sink }, memory, &Past::default(), None)
+    let live = Live::default();
+    let outcomes = resume(gpu, jobs, tasks, Ends { source, sink, live: &live }, memory, &Past::default(), None)?;
+    Ok((outcomes, live.busy.times()))
 }
 
-/// Both ends of a run.
+/// Both ends of a run, and what can be seen of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Ends<'a> {
     pub source: &'a dyn Source,
     pub sink: &'a dyn Sink,
+    pub live: &'a Live,
 }
 
 /// What an earlier run has done, in bytes.
 pub(crate) struct DoneBytes {
     /// For each job, those that are written.
     pub written: Vec<u64>,
-    /// Those that need not be read again, the counting pass of a pool included.
-    pub read: u64,
+    /// For each job, those that need not be counted again, which are read in a pass of their own.
+    pub counted: Vec<u64>,
 }
 
 pub(crate) fn done_bytes(jobs: &[Job], tasks: &[Task], past: &Past) -> DoneBytes {
     let ledger = Ledger::new(jobs, tasks, &past.done, None);
     let written: Vec<u64> = jobs.iter().zip(ledger.units_done()).map(|(job, units)| job.bytes_of(units)).collect();
-    let mut read = written.iter().sum();
+    let mut all_counted = vec![0; jobs.len()];
     for (number, task) in tasks.iter().enumerate().filter(|(_, task)| matches!(task, Task::Pool { .. })) {
         let pool = &jobs[task.jobs()];
         let counted = || Some(Counted::from_bytes(past.counted.as_deref()?, number, pool)?.weights);
         let mut left = if ledger.stream(number).is_some() { u64::MAX } else { counted().unwrap_or(0) };
-        for job in pool {
-            let units = left.min(job.units().weights());
+        for number in task.jobs() {
+            let units = left.min(jobs[number].units().weights());
             left -= units;
-            read += job.bytes_of(units);
+            all_counted[number] = jobs[number].bytes_of(units);
         }
     }
-    DoneBytes { written, read }
+    DoneBytes { written, counted: all_counted }
 }
 
 /// [`run`], but for what an earlier run has done; what this one does goes to the log.
@@ -256,7 +251,7 @@ pub(crate) fn resume(
     memory: u64,
     past: &Past,
     log: Option<&dyn Log>,
-) -> Result<(Vec<Outcome>, Times)> {
+) -> Result<Vec<Outcome>> {
     let budget = Budget::for_tasks(jobs, tasks, memory, gpu.maps_storage(), gpu.max_binding())?;
     let ledger = Ledger::new(jobs, tasks, &past.done, log);
     driver::run(gpu, jobs, tasks, ends, budget, &ledger, past.counted.as_deref())

@@ -7,6 +7,7 @@ use wgpu::BufferUsages as Usage;
 
 use super::Job;
 use super::budget::{Budget, Chunk};
+use super::busy::{Busy, Stage};
 use super::results::ENTRY;
 use crate::gpu::{Gpu, PATIENCE};
 use crate::kernels::{BOUNDARY_BYTES, MatrixView};
@@ -89,9 +90,9 @@ impl Slot {
     }
 
     /// Takes scores besides the weights.
-    pub fn score(&mut self, scores: u64, read: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<()> {
+    pub fn score(&mut self, scores: u64, busy: &Busy, read: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<()> {
         self.given.resize(scores as usize, 0.0);
-        read(&mut self.given)
+        busy.during(Stage::Read, || read(&mut self.given))
     }
 
     /// Scores that were taken.
@@ -104,6 +105,7 @@ impl Slot {
         &mut self,
         bytes: usize,
         block: &mut Vec<u8>,
+        busy: &Busy,
         mut read: impl FnMut(u64, &mut [u8]) -> Result<()>,
     ) -> Result<()> {
         block.resize(BLOCK, 0);
@@ -122,8 +124,8 @@ impl Slot {
                 Some(copy) => &mut copy[at..bytes.min(at + BLOCK)],
                 None => &mut block[..BLOCK.min(bytes - at)],
             };
-            read(at as u64, part)?;
-            mapped.slice(at..at + part.len()).copy_from_slice(part);
+            busy.during(Stage::Read, || read(at as u64, part))?;
+            busy.during(Stage::Upload, || mapped.slice(at..at + part.len()).copy_from_slice(part));
         }
         Ok(())
     }
@@ -174,10 +176,10 @@ impl Slot {
     }
 
     /// Waits for this submission alone, and for the mappings that were asked for.
-    pub fn wait(&mut self, gpu: &Gpu, submission: &wgpu::SubmissionIndex) -> Result<()> {
+    pub fn wait(&mut self, gpu: &Gpu, submission: &wgpu::SubmissionIndex, busy: &Busy) -> Result<()> {
         let what = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(PATIENCE) };
-        gpu.poll(what)?;
-        self.wait_mapped(gpu)
+        busy.during(Stage::Gpu, || gpu.poll(what))?;
+        busy.during(Stage::Download, || self.wait_mapped(gpu))
     }
 
     fn wait_mapped(&mut self, gpu: &Gpu) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::budget::{Chunk, Span};
+use super::busy::Pass;
 use super::count::count;
 use super::driver::{DOING, Driver};
 use super::ledger::{Left, StreamCut};
@@ -67,7 +68,7 @@ fn mask(
 ) -> Result<()> {
     let rest = rest(&stream.spans, at);
     for (_, span) in &rest {
-        driver.ask(driver.budget.chunks(*span, &driver.jobs[span.job]));
+        driver.ask(Pass::Prune, driver.budget.chunks(*span, &driver.jobs[span.job]));
     }
     let total = rest.iter().map(|(_, span)| span.units).sum();
     let Left { ties, go } = left.unwrap_or(Left { ties: cut.ties, go: cut.go });

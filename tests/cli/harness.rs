@@ -19,8 +19,14 @@ pub struct Ran {
 
 /// Runs it.
 pub fn lopper<S: AsRef<OsStr>>(args: &[S]) -> Ran {
-    let Output { status, stdout, stderr } =
-        Command::new(env!("CARGO_BIN_EXE_lopper")).args(args).stdin(Stdio::null()).output().unwrap();
+    lopper_with(args, &[])
+}
+
+/// Runs it with these variables.
+pub fn lopper_with<S: AsRef<OsStr>>(args: &[S], vars: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lopper"));
+    let command = command.args(args).envs(vars.iter().copied()).stdin(Stdio::null());
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: status.code(), out: text(stdout), err: text(stderr) }
 }

@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
 
-use crate::harness::{Folder, MODEL, lopper, tampered};
+use crate::harness::{Folder, MODEL, lopper, lopper_with, tampered};
 
 /// Weights of the model's tensors, by name, with the length of a row.
 fn weights() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
@@ -158,4 +158,43 @@ fn completions_and_pages_name_every_command() {
     let pages: Vec<_> = folder.files().iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert!(pages.contains(&"lopper.1".into()) && pages.contains(&"lopper-prune.1".into()), "{pages:?}");
     lopper(&["man", "-o", &folder.at("none")]).fails(1, &["cannot write"]);
+}
+
+#[test]
+fn colours_and_blocks_are_there_where_they_are_wanted_alone() {
+    let folder = Folder::new();
+    let model = folder.at("hostile.safetensors");
+    let name = "a\u{1b}[2J\u{9b}31m.weight";
+    let data = [0x7fu8; 64];
+    serialize_to_file([(name, TensorView::new(Dtype::F16, vec![4, 8], &data).unwrap())], None, model.as_ref()).unwrap();
+    let plain = lopper(&["inspect", &model]);
+    for command in
+        [&["inspect", &model][..], &["sweep", &model], &["compare", &model, &model], &["verify", &model, &model]]
+    {
+        let with =
+            |more: &[&str], vars: &[(&str, &str)]| lopper_with(&[command, more].concat(), vars).works().out.clone();
+        // Stdout is a pipe here.
+        for (more, vars) in
+            [(&[][..], &[][..]), (&["--color", "auto"], &[("TERM", "xterm")]), (&["--color", "never"], &[])]
+        {
+            let out = with(more, vars);
+            assert!(!out.contains('\u{1b}'), "{command:?} {more:?}: {out}");
+        }
+        let coloured = with(&["--color", "always"], &[("NO_COLOR", "1"), ("TERM", "dumb")]);
+        assert!(coloured.contains("\u{1b}[1mtensor") && coloured.contains("\u{1b}[2m---"), "{command:?}: {coloured}");
+        // Of our codes, which end where they began, no other is left; and the name is inert still.
+        let without = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[33m", "\u{1b}[1;32m", "\u{1b}[1;31m"]
+            .into_iter()
+            .fold(coloured.clone(), |text, code| text.replace(code, ""));
+        assert_eq!(without, with(&[], &[]), "{command:?}");
+        assert_eq!(coloured.matches("\u{1b}[0m").count() * 2, coloured.matches('\u{1b}').count(), "{command:?}");
+    }
+    let json = lopper(&["inspect", &model, "--json", "--color", "always"]);
+    assert!(!json.works().out.contains('\u{1b}') && json.json()["tensors"].is_array());
+    lopper(&["inspect", &model, "--color", "blue"]).fails(2, &["auto, always, never"]);
+
+    let spark = |locale: &str| lopper_with(&["inspect", MODEL], &[("LC_ALL", locale)]).works().out.clone();
+    assert!(spark("C").is_ascii() && spark("C").contains("@"), "{}", spark("C"));
+    assert!(spark("C.UTF-8").contains('█') && !spark("C.UTF-8").contains('@'), "{}", spark("C.UTF-8"));
+    assert!(plain.works().out.contains("\\u{1b}[2J\\u{9b}31m"), "{}", plain.out);
 }

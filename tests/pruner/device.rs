@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use lopper::checkpoint::TensorInfo;
 use lopper::gpu::{Gpu, REQUIRED};
-use lopper::pruner::{Options, Pruner, Scope};
+use lopper::pruner::{Options, Progress, Pruner, Scope};
 use lopper::safetensors::Dtype;
 use lopper::{Error, wgpu};
 
@@ -129,7 +129,7 @@ fn a_device_that_goes_away_ends_the_run() {
             let (device, queue, told) = noting(direct, limits());
             let gpu = Gpu::from_device(device.clone(), queue).unwrap();
             let gone = AtomicBool::new(false);
-            let progress = |done: u64, total: u64| {
+            let progress = |&Progress { done, all: total, .. }: &Progress| {
                 if done >= total * share / 4 && !gone.swap(true, Ordering::Relaxed) {
                     device.destroy();
                 }

@@ -52,7 +52,7 @@ fn once(place: Point, at: usize, fault: Fault) -> Faults {
 fn prune(setup: &Setup, rule: &Rule, gpu: Gpu, earlier: Earlier, faults: &Faults) -> lopper::Result<Report> {
     let pruner = Pruner::new(gpu.with_faults(faults.clone())).with_faults(faults.clone());
     let options = Options { memory: MEMORY, earlier, ..Options::default() };
-    pruner.prune(&setup.input, &setup.output, &rule.into(), &options, &|_, _| ControlFlow::Continue(()))
+    pruner.prune(&setup.input, &setup.output, &rule.into(), &options, &|_| ControlFlow::Continue(()))
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn what_is_done_again_is_no_more_than_twice_what_the_slots_hold() {
             }
             None
         });
-        let progress = |_, _| match calls.fetch_add(1, Ordering::Relaxed) {
+        let progress = |_: &Progress| match calls.fetch_add(1, Ordering::Relaxed) {
             call if call + 1 >= stop_at => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         };

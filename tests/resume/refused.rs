@@ -118,7 +118,7 @@ fn a_run_that_is_at_work_is_left_alone() {
     let setup = Setup::new();
     let half = rule(Scope::Tensor, Target::Sparsity(0.5));
     let tried = AtomicU64::new(0);
-    let progress = |_, _| {
+    let progress = |_: &Progress| {
         if tried.fetch_add(1, Ordering::Relaxed) == 3 {
             for earlier in [Earlier::Refuse, Earlier::Resume, Earlier::Restart] {
                 let said = reason(setup.run(&half, MEMORIES[0], earlier, u64::MAX).0);
@@ -144,7 +144,7 @@ fn names_that_were_not_given_are_given_by_the_next_run() {
     for force in [false, true] {
         let options = Options { memory: MEMORIES[0], force, earlier: Earlier::Resume };
         let obstacle = setup.output.join("1.safetensors");
-        let progress = |_, _| {
+        let progress = |_: &Progress| {
             fs::create_dir_all(&obstacle).unwrap();
             ControlFlow::Continue(())
         };
@@ -155,11 +155,11 @@ fn names_that_were_not_given_are_given_by_the_next_run() {
         assert_eq!(kept, fs::canonicalize(left(&setup.output).unwrap()).unwrap());
         // Still in the way: refused, and nothing is lost.
         let still =
-            pruner.prune(&setup.input, &setup.output, &(&half).into(), &options, &|_, _| ControlFlow::Continue(()));
+            pruner.prune(&setup.input, &setup.output, &(&half).into(), &options, &|_| ControlFlow::Continue(()));
         assert!(matches!(still.unwrap_err(), Error::Output { .. }));
         fs::remove_dir(&obstacle).unwrap();
         let report =
-            pruner.prune(&setup.input, &setup.output, &(&half).into(), &options, &|_, _| ControlFlow::Continue(()));
+            pruner.prune(&setup.input, &setup.output, &(&half).into(), &options, &|_| ControlFlow::Continue(()));
         assert!(report.unwrap().bytes_written > 0);
         assert!(setup.take_output() == whole);
     }

@@ -119,7 +119,7 @@ fn row(tensor: &TensorSurvey) -> Vec<Cell> {
         share(|v| v.four_of_eight),
         number(|v| v.cuts[4].cut),
         number(|v| v.cuts[9].cut),
-        Cell::spark(values.map_or_else(String::new, |v| spark(&v.binades))),
+        Cell::spark(values.map_or_else(String::new, |v| spark(&v.binades, true))),
     ]
 }
 

@@ -89,23 +89,24 @@ pub fn page(args: &PruneArgs, report: &Report) -> Result<Page> {
     );
 
     page.heading("Time");
-    let seconds = &report.seconds;
+    let (seconds, waiting) = (&report.seconds, &report.waiting);
     let stages = [
-        ("reading", seconds.read),
-        ("GPU", seconds.gpu),
-        ("writing", seconds.write),
-        ("copying what is not pruned", seconds.copy),
-        ("commit: syncing and renaming", seconds.commit),
+        ("reading", seconds.read, Some(waiting.read)),
+        ("uploading: into memory that the GPU maps", seconds.upload, Some(waiting.upload)),
+        ("GPU, with copies that are recorded with kernels", seconds.gpu, Some(waiting.gpu)),
+        ("downloading: mapping masks and reading them", seconds.download, Some(waiting.download)),
+        ("masking and writing", seconds.write, Some(waiting.write)),
+        ("copying what is not pruned", seconds.copy, Some(waiting.copy)),
+        ("commit: syncing and renaming", seconds.commit, None),
     ];
-    let row = |(stage, time): (&str, f64)| {
-        let share = if seconds.total > 0.0 { time / seconds.total } else { 0.0 };
-        let (time, share) =
-            (Cell::number(Some(time), text::seconds), Cell::number(Some(share), |s| format!("{:.0} %", 100.0 * s)));
-        vec![Cell::text(stage), time, share]
+    let row = |(stage, busy, waiting): (&str, f64, Option<f64>)| {
+        let waiting = Cell::number(waiting, |share| format!("{:.0} %", 100.0 * share));
+        vec![Cell::text(stage), Cell::number(Some(busy), text::seconds), waiting]
     };
-    page.table(&["stage", "seconds", "of the whole"], &[1, 2], stages.map(row));
+    page.table(&["stage", "busy", "waiting"], &[1, 2], stages.map(row));
     page.paragraph(
-        "Stages overlap: the rest of the whole is the share of the time in which a stage was waiting or idle.",
+        "Stages overlap. A stage that is not busy waits for another, or has nothing left to do: shares are of the time before \
+         the commit, and the stage that waits least holds the others up.",
     );
 
     page.heading("Kinds of tensors");
