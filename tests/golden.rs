@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use lopper::pruner::{
-    self, Against, Compat, Layout, Norm, Options, Pruner, Recipe, Rule, Scope, Score, Selection, Target, Unit,
+    self, Against, Compat, Layout, Norm, Options, Recipe, Rule, Scope, Score, Selection, Target, Unit,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -149,7 +149,7 @@ fn what_peers_prune_is_pruned() {
     let [weights, masks, scores, norms] = files.each_ref().map(|bytes| SafeTensors::deserialize(bytes).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.safetensors");
-    let pruner = Pruner::new(common::gpu().clone());
+    let pruner = common::pruner(common::gpu());
     let mut compared = BTreeMap::new();
     for case in &cases {
         let (rule, name) = (rule(case), case["case"].as_str().unwrap());

@@ -9,7 +9,7 @@ use common::{file_dtype, gpu};
 use lopper::checkpoint::Checkpoint;
 use lopper::infer::{Data, Runner, accuracy, distance, zeros};
 use lopper::network::{Chain, Network, Storage};
-use lopper::pruner::{Options, Pruner, Recipe, Rule, Scope};
+use lopper::pruner::{Options, Recipe, Rule, Scope};
 use lopper::safetensors::{self, Dtype as Stored, tensor::TensorView};
 use lopper::{Dtype, Format, Target};
 
@@ -52,8 +52,8 @@ fn prune(from: &Path, rule: Rule) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("pruned.safetensors");
     let (recipe, options) = (Recipe::from(rule), Options::default());
-    let pruner = Pruner::new(gpu().clone());
-    pruner.prune(from, &output, &recipe, &options, &|_, _| ControlFlow::Continue(())).unwrap();
+    let pruner = common::pruner(gpu());
+    pruner.prune(from, &output, &recipe, &options, &|_| ControlFlow::Continue(())).unwrap();
     (folder, output)
 }
 

@@ -10,7 +10,7 @@ use common::{Fill, file_dtype, gpus, weights};
 use lopper::Dtype;
 use lopper::gpu::Gpu;
 use lopper::pruner::{
-    Action, Against, Options, Progress, Pruner, Report, Rule, Scope, Score, Selection, Target, Unit, quota, verify,
+    Action, Against, Options, Progress, Report, Rule, Scope, Score, Selection, Target, Unit, quota, verify,
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -84,7 +84,7 @@ fn expected(tensors: &[Tensor], order: &[usize], scope: Scope, target: Target) -
 
 fn prune(gpu: &Gpu, input: &Path, output: &Path, rule: &Rule, memory: u64) -> lopper::Result<Report> {
     let options = Options { memory, force: true, ..Options::default() };
-    Pruner::new(gpu.clone()).prune(input, output, &rule.into(), &options, &|_| ControlFlow::Continue(()))
+    common::pruner(gpu).prune(input, output, &rule.into(), &options, &|_| ControlFlow::Continue(()))
 }
 
 fn rule(scope: Scope, target: Target) -> Rule {
@@ -242,7 +242,7 @@ fn an_input_that_changes_or_shrinks_in_a_run_ends_it_and_nothing_is_written() {
                 let (rule, options) =
                     (rule(scope, Target::Sparsity(0.5)), Options { memory: TINY, ..Options::default() });
                 let error =
-                    Pruner::new(gpu.clone()).prune(&input, &output, &(&rule).into(), &options, &progress).unwrap_err();
+                    common::pruner(&gpu).prune(&input, &output, &(&rule).into(), &options, &progress).unwrap_err();
                 let error = error.to_string();
                 assert!(once.is_completed() && error.contains(says) && error.contains("in.safetensors"), "{error}");
                 assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 1, "only the input is there");

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lopper::checkpoint::{Checkpoint, TensorInfo};
 use lopper::gpu::Gpu;
-use lopper::pruner::{Options, Progress, Pruner, Recipe, Report, Rule, Scope, Target};
+use lopper::pruner::{Options, Progress, Recipe, Report, Rule, Scope, Target};
 use lopper::safetensors::Dtype;
 use lopper::{BoxError, Error};
 use memory::{Call, Memory, Store, model};
@@ -33,7 +33,7 @@ fn go_on(_: &Progress) -> ControlFlow<()> {
 
 fn prune(gpu: &Gpu, source: &Memory, sink: &Store, scope: Scope, memory: u64) -> lopper::Result<Report> {
     let options = Options { memory, force: false, ..Options::default() };
-    Pruner::new(gpu.clone()).prune_tensors(&source.infos, source, sink, &rule(scope), &options, &go_on)
+    common::pruner(gpu).prune_tensors(&source.infos, source, sink, &rule(scope), &options, &go_on)
 }
 
 /// On the adapter under test: lopper's device and the caller's, direct where it can be and staged.
@@ -64,8 +64,7 @@ fn from_memory_to_memory_is_what_it_is_from_file_to_file() {
     let gpus = gpus();
     for scope in SCOPES {
         let options = Options { memory: ROOMY, force: true, ..Options::default() };
-        let by_path =
-            Pruner::new(common::gpu().clone()).prune(&input, &output, &rule(scope), &options, &go_on).unwrap();
+        let by_path = common::pruner(common::gpu()).prune(&input, &output, &rule(scope), &options, &go_on).unwrap();
         let want = Memory::of(&Checkpoint::open(&output).unwrap());
         assert!(want.tensors != source.tensors);
         for (how, gpu) in &gpus {
@@ -83,7 +82,7 @@ fn from_memory_to_memory_is_what_it_is_from_file_to_file() {
         }
         // A checkpoint is a source too.
         let (checkpoint, sink) = (Checkpoint::open(&input).unwrap(), Store::new(&source.infos));
-        let pruner = Pruner::new(common::gpu().clone());
+        let pruner = common::pruner(common::gpu());
         pruner.prune_tensors(checkpoint.tensors(), &checkpoint, &sink, &rule(scope), &options, &go_on).unwrap();
         assert!(sink.tensors() == want.tensors);
     }
@@ -173,7 +172,7 @@ fn progress_tells_all_bytes_and_may_stop_the_run_at_any() {
                     _ => ControlFlow::Continue(()),
                 }
             };
-            let pruner = Pruner::new(common::gpu().clone());
+            let pruner = common::pruner(common::gpu());
             pruner.prune_tensors(&source.infos, &source, sink, &rule(scope), &options, &progress)
         };
         run(u64::MAX, &Store::new(&source.infos)).unwrap();
@@ -218,7 +217,7 @@ fn a_panic_of_the_callers_ends_the_run_and_goes_on_in_the_caller() {
     model(&input);
     let progress = |_: &Progress| -> ControlFlow<()> { panic!("the caller's") };
     let options = Options { memory: TINY, force: false, ..Options::default() };
-    let pruner = Pruner::new(common::gpu().clone());
+    let pruner = common::pruner(common::gpu());
     panics(&|| drop(pruner.prune(&input, &output, &rule(Scope::Tensor), &options, &progress)));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the input is left");
 }
@@ -231,7 +230,7 @@ fn a_list_that_cannot_be_is_refused() {
     longer[2].range.end += 4;
     for list in [twice, longer] {
         let sink = Store::new(&list);
-        let pruner = Pruner::new(common::gpu().clone());
+        let pruner = common::pruner(common::gpu());
         let run = pruner.prune_tensors(&list, &source, &sink, &rule(Scope::Tensor), &Options::default(), &go_on);
         assert!(matches!(run, Err(Error::Tensor { .. })), "{run:?}");
     }

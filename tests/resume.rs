@@ -95,8 +95,7 @@ impl Setup {
             _ => ControlFlow::Continue(()),
         };
         let options = Options { memory, earlier, ..Options::default() };
-        let report =
-            Pruner::new(common::gpu().clone()).prune(&self.input, &self.output, &rule.into(), &options, &progress);
+        let report = common::pruner(common::gpu()).prune(&self.input, &self.output, &rule.into(), &options, &progress);
         (report, calls.into_inner())
     }
 

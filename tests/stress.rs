@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use common::{Fill, Random, gpu, weights};
 use lopper::checkpoint::TensorInfo;
 use lopper::gpu::Gpu;
-use lopper::pruner::{Options, Progress, Pruner, Rule, Scope, Sink, Source, Target};
+use lopper::pruner::{Options, Progress, Rule, Scope, Sink, Source, Target};
 use lopper::{BoxError, Dtype, Error, safetensors};
 
 /// The least memory that works.
@@ -190,7 +190,7 @@ fn prune(gpu: &Gpu, troubled: &Troubled<'_>, scope: Scope, memory: u64) -> Ended
     let rule = Rule { scope, ..Rule::new(Target::Sparsity(0.4)) };
     let (options, progress) = (Options { memory, ..Options::default() }, |_: &Progress| troubled.progress());
     catch_unwind(AssertUnwindSafe(|| {
-        let pruner = Pruner::new(gpu.clone());
+        let pruner = common::pruner(gpu);
         pruner.prune_tensors(&troubled.model.infos, troubled, troubled, &rule.into(), &options, &progress).map(drop)
     }))
 }

@@ -15,7 +15,7 @@ use expected::{Tensor, expected, tensor, zoo};
 use lopper::checkpoint::Checkpoint;
 use lopper::gpu::Gpu;
 use lopper::pruner::{
-    self, Against, Compat, Layout, Norm, Options, Pruner, Report, Rule, Scope, Score, Selection, Target, Unit, quota,
+    self, Against, Compat, Layout, Norm, Options, Report, Rule, Scope, Score, Selection, Target, Unit, quota,
 };
 use lopper::{Dtype, Error};
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -65,7 +65,7 @@ impl Setup {
     fn prune(&self, gpu: &Gpu, rule: &Rule, memory: u64) -> lopper::Result<Report> {
         let options = Options { memory, force: true, ..Options::default() };
         let (input, output) = (self.file("in.safetensors"), self.file("out.safetensors"));
-        Pruner::new(gpu.clone()).prune(&input, &output, &rule.into(), &options, &|_| ControlFlow::Continue(()))
+        common::pruner(gpu).prune(&input, &output, &rule.into(), &options, &|_| ControlFlow::Continue(()))
     }
 
     /// Prunes in every way there is, and holds every result against the same expectation.

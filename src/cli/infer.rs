@@ -222,7 +222,7 @@ fn variants(args: &InferArgs, opened: &Opened, folder: &Path) -> Result<Vec<(Str
         let file = if opened.path.is_dir() { format!("{i}") } else { format!("{i}.safetensors") };
         let output = folder.join(file);
         pruner
-            .prune(&opened.path, &output, &recipe, &Options::default(), &|_, _| ControlFlow::Continue(()))
+            .prune(&opened.path, &output, &recipe, &Options::default(), &|_| ControlFlow::Continue(()))
             .with_context(|| format!("cannot prune by {name}"))?;
         variants.push((name, output));
     }

@@ -253,6 +253,11 @@ impl Kernels {
         Self { tuning, cache: Arc::default(), ..self }
     }
 
+    /// Pipelines are built anew when next used: some may have failed to build.
+    pub(crate) fn forget(&self) {
+        self.cache().pipelines.clear();
+    }
+
     /// The knobs.
     pub fn tuning(&self) -> Tuning {
         self.tuning

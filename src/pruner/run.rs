@@ -9,11 +9,12 @@ use super::meter::OnProgress;
 use super::shards::Shards;
 use super::work::{Kept, OnBytes, Work};
 use super::{Plan, Recipe, Report, Seconds, resume};
-use crate::Result;
 use crate::checkpoint::{Checkpoint, Earlier, Entry, Output, Resumable, TensorInfo, Unfinished, check_list};
 use crate::fault::Faults;
 use crate::gpu::Gpu;
-use crate::scheduler::{Live, Times};
+use crate::kernels::Kernels;
+use crate::scheduler::{Engine, Live, Times};
+use crate::{Error, Result};
 
 /// How to run, as far as it does not change the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +35,12 @@ impl Default for Options {
     }
 }
 
-/// Prunes checkpoints on one GPU, and what else has tensors. Cheap to clone; may be used from several threads at once.
+/// Prunes checkpoints on one GPU, and what else has tensors. Cheap to clone; may be used from several threads at once. It
+/// and its clones keep the pipelines that a run has built for the next one.
 #[derive(Debug, Clone)]
 pub struct Pruner {
     gpu: Gpu,
+    kernels: Kernels,
     unfinished: Unfinished,
     faults: Option<Faults>,
 }
@@ -45,7 +48,8 @@ pub struct Pruner {
 impl Pruner {
     /// A pruner on this GPU.
     pub fn new(gpu: Gpu) -> Self {
-        Self { gpu, unfinished: Unfinished::default(), faults: None }
+        let kernels = Kernels::new(gpu.device(), gpu.tuning());
+        Self { gpu, kernels, unfinished: Unfinished::default(), faults: None }
     }
 
     /// The same, whose files fail on purpose.
@@ -91,7 +95,8 @@ impl Pruner {
         let kept = resume::Progress::new(&output, &left);
         let shards = Shards { input: &input, output: &output, faults: self.faults.as_ref() };
         let ends = Ends { tensors: input.tensors(), source: &shards, sink: &shards };
-        let (mut gpu, mut memory, live) = (self.gpu.clone(), options.memory, Live::default());
+        let (mut gpu, mut kernels) = (self.gpu.clone(), self.kernels.clone());
+        let (mut memory, live) = (options.memory, Live::default());
         let sizes: Vec<u64> = input.shards().iter().map(|shard| shard.len).collect();
         let mut retries = Vec::new();
         let ended = AtomicBool::new(false);
@@ -103,7 +108,8 @@ impl Pruner {
             let report = loop {
                 let done = Kept { past: kept.past(), log: Some(&kept), begin_with: Some(&begin_with) };
                 let (shards, live) = (&sizes[..], &live);
-                let work = Work { gpu: &gpu, ends, plan: &plan, recipe, memory, progress, shards, live };
+                let engine = Engine { gpu: &gpu, kernels: &kernels };
+                let work = Work { engine, ends, plan: &plan, recipe, memory, progress, shards, live };
                 let error = match work.run(&copy_rest, &done) {
                     Err(error) if retries.len() < resume::RETRIES => error,
                     report => break report,
@@ -111,6 +117,8 @@ impl Pruner {
                 match resume::again(&error, &gpu, memory) {
                     Some((other, less, how)) => {
                         (gpu, memory) = (other, less);
+                        // Pipelines may have failed with the rest.
+                        kernels = Kernels::new(gpu.device(), gpu.tuning());
                         retries.push(format!("{error}: went on {how}"));
                     }
                     None => break Err(error),
@@ -120,7 +128,10 @@ impl Pruner {
             let synced = syncing.join().expect("syncing does not panic");
             report.and_then(|report| synced.map(|()| report))
         });
-        let report = report.inspect_err(|error| kept.keep(error))?;
+        let report = report.inspect_err(|error| {
+            self.doubt(error);
+            kept.keep(error);
+        })?;
         let report = Report { retries, ..report };
         committed(report, start, || Ok(output.commit()?.bytes))
     }
@@ -154,10 +165,21 @@ impl Pruner {
         let bytes = check_list(tensors)?;
         let plan = Plan::new(recipe, tensors)?;
         let ends = Ends { tensors, source, sink };
-        let (gpu, memory, plan, shards, live) = (&self.gpu, options.memory, &plan, &[bytes][..], &Live::default());
-        let work = Work { gpu, ends, plan, recipe, memory, progress, shards, live };
-        let report = work.run(&|pruned, on_bytes| ends.pass_through(pruned, on_bytes), &Kept::default())?;
+        let engine = Engine { gpu: &self.gpu, kernels: &self.kernels };
+        let (memory, plan, shards, live) = (options.memory, &plan, &[bytes][..], &Live::default());
+        let work = Work { engine, ends, plan, recipe, memory, progress, shards, live };
+        let report = work.run(&|pruned, on_bytes| ends.pass_through(pruned, on_bytes), &Kept::default());
+        let report = report.inspect_err(|error| self.doubt(error))?;
         committed(report, start, || ends.commit().map(|()| bytes))
+    }
+}
+
+impl Pruner {
+    /// Pipelines that were built while the GPU failed may have failed too.
+    fn doubt(&self, error: &Error) {
+        if matches!(error, Error::Gpu { .. } | Error::GpuMemory { .. }) {
+            self.kernels.forget();
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use super::schedule::{Pruned, Schedule, schedule};
 use super::scores::{self, Scores};
 use super::slabs::Slabs;
 use super::{Action, AdapterReport, Plan, Recipe, Report, RuleReport, Score, TensorReport, Totals};
-use crate::gpu::Gpu;
-use crate::scheduler::{self, DoneBytes, Job, Live, Log, Outcome, Pass, Past, Scoring, Sink, Source, Stage, Times};
+use crate::scheduler::{
+    self, DoneBytes, Engine, Job, Live, Log, Outcome, Pass, Past, Scoring, Sink, Source, Stage, Times,
+};
 use crate::{Error, Result};
 
 /// Is told of which shard how many bytes were copied since it was last told; an error of it ends the copying.
@@ -22,7 +23,7 @@ pub(super) type CopyRest<'a> = dyn Fn(&dyn Fn(usize) -> bool, &OnBytes<'_>) -> R
 
 /// What is to be done, by what, with what.
 pub(super) struct Work<'a> {
-    pub gpu: &'a Gpu,
+    pub engine: Engine<'a>,
     pub ends: Ends<'a>,
     pub plan: &'a Plan,
     pub recipe: &'a Recipe,
@@ -171,7 +172,7 @@ impl Work<'_> {
                 failure.note(live.busy.during(Stage::Copy, || copy_rest(&pruned, &on_bytes)));
             });
             let both = scheduler::Ends { source: &ends, sink: &ends, live };
-            let done = scheduler::resume(self.gpu, &jobs, &tasks, both, self.memory, &kept.past, kept.log);
+            let done = scheduler::resume(self.engine, &jobs, &tasks, both, self.memory, &kept.past, kept.log);
             let done = failure.note(done);
             copying.join().unwrap_or_else(|panic| resume_unwind(panic));
             done
@@ -183,7 +184,7 @@ impl Work<'_> {
         meter.finish()?;
 
         let reports = self.report_tensors(&pruned, &outcomes);
-        let info = self.gpu.info();
+        let info = self.engine.gpu.info();
         Ok(Report {
             lopper: env!("CARGO_PKG_VERSION"),
             recipe: self.recipe.to_toml(),

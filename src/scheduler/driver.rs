@@ -16,7 +16,7 @@ use super::select::Select;
 use super::slot::Slot;
 use super::steps::{Goal, Step, steps};
 use super::stream;
-use super::{Each, Ends, Job, Outcome, Scoring, Source, Task};
+use super::{Each, Ends, Engine, Job, Outcome, Scoring, Source, Task};
 use crate::gpu::Gpu;
 use crate::kernels::CUT_BYTES;
 use crate::{Error, Result};
@@ -46,7 +46,7 @@ pub struct Driver<'a> {
 }
 
 pub fn run(
-    gpu: &Gpu,
+    engine: Engine<'_>,
     jobs: &[Job],
     tasks: &[Task],
     Ends { source, sink, live }: Ends<'_>,
@@ -54,6 +54,7 @@ pub fn run(
     ledger: &Ledger<'_>,
     counted: Option<&[u8]>,
 ) -> Result<Vec<Outcome>> {
+    let gpu = engine.gpu;
     let steps: Vec<Step> = (0..tasks.len()).flat_map(|task| steps(jobs, budget, tasks, task, ledger)).collect();
     let largest =
         steps.iter().map(|step| if let Step::Resident { chunks, .. } = step { chunks.len() } else { 1 }).max();
@@ -68,7 +69,7 @@ pub fn run(
         let finishers: Vec<_> = (0..FINISHERS).map(|_| scope.spawn(|| finisher.run(&to_finish, sink))).collect();
         let _guard = StopOnPanic(ring);
         // Dropping the driver hangs up on the other threads, which ends them.
-        let driven = gpu.watch("allocating buffers", || Ok(Select::new(gpu))).and_then(|select| {
+        let driven = gpu.watch("allocating buffers", || Ok(Select::new(engine))).and_then(|select| {
             let driver = Driver {
                 gpu,
                 jobs,

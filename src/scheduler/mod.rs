@@ -70,6 +70,7 @@ use std::ops::Range;
 use ledger::Ledger;
 
 use crate::gpu::Gpu;
+use crate::kernels::Kernels;
 use crate::{Error, Result, Ties};
 
 /// Where weights come from.
@@ -205,8 +206,17 @@ pub fn run(
     memory: u64,
 ) -> Result<(Vec<Outcome>, Times)> {
     let live = Live::default();
-    let outcomes = resume(gpu, jobs, tasks, Ends { source, sink, live: &live }, memory, &Past::default(), None)?;
+    let kernels = Kernels::new(gpu.device(), gpu.tuning());
+    let engine = Engine { gpu, kernels: &kernels };
+    let outcomes = resume(engine, jobs, tasks, Ends { source, sink, live: &live }, memory, &Past::default(), None)?;
     Ok((outcomes, live.busy.times()))
+}
+
+/// A device, and the pipelines on it, which outlive a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Engine<'a> {
+    pub gpu: &'a Gpu,
+    pub kernels: &'a Kernels,
 }
 
 /// Both ends of a run, and what can be seen of it.
@@ -244,7 +254,7 @@ pub(crate) fn done_bytes(jobs: &[Job], tasks: &[Task], past: &Past) -> DoneBytes
 
 /// [`run`], but for what an earlier run has done; what this one does goes to the log.
 pub(crate) fn resume(
-    gpu: &Gpu,
+    engine: Engine<'_>,
     jobs: &[Job],
     tasks: &[Task],
     ends: Ends<'_>,
@@ -252,7 +262,7 @@ pub(crate) fn resume(
     past: &Past,
     log: Option<&dyn Log>,
 ) -> Result<Vec<Outcome>> {
-    let budget = Budget::for_tasks(jobs, tasks, memory, gpu.maps_storage(), gpu.max_binding())?;
+    let budget = Budget::for_tasks(jobs, tasks, memory, engine.gpu.maps_storage(), engine.gpu.max_binding())?;
     let ledger = Ledger::new(jobs, tasks, &past.done, log);
-    driver::run(gpu, jobs, tasks, ends, budget, &ledger, past.counted.as_deref())
+    driver::run(engine, jobs, tasks, ends, budget, &ledger, past.counted.as_deref())
 }

@@ -4,7 +4,7 @@ use wgpu::BufferUsages as Usage;
 
 use super::budget::Chunk;
 use super::slot::Slot;
-use super::{Each, Job};
+use super::{Each, Engine, Job};
 use crate::gpu::Gpu;
 use crate::kernels::{
     CUT_BYTES, GroupRule, Kernels, MatrixView, NONZERO_BYTES, Numbers, Part, SamplePlan, WINDOW_BYTES, counts_bytes,
@@ -25,15 +25,15 @@ pub struct Select {
 }
 
 impl Select {
-    pub fn new(gpu: &Gpu) -> Self {
-        let tuning = gpu.tuning();
+    pub fn new(Engine { gpu, kernels }: Engine<'_>) -> Self {
+        let tuning = kernels.tuning();
         let buffer = |label, size| {
             let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
             let label = Some(label);
             gpu.device().create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false })
         };
         Self {
-            kernels: Kernels::new(gpu.device(), tuning),
+            kernels: kernels.clone(),
             samples: buffer("samples", 4 * u64::from(tuning.sample.max(1024))),
             window: buffer("window", WINDOW_BYTES),
             counts: buffer("counts", counts_bytes(tuning.capacity)),

@@ -4,10 +4,11 @@
 pub mod case;
 pub mod product;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use lopper::gpu::{Gpu, Tuning};
 use lopper::kernels::Kernels;
+use lopper::pruner::Pruner;
 use lopper::{Dtype, wgpu};
 use wgpu::BufferUsages as Usage;
 
@@ -25,6 +26,18 @@ pub fn gpu() -> &'static Gpu {
         eprintln!("adapter: {} ({}, {})", gpu.info().name, gpu.info().backend, gpu.info().driver);
         gpu
     })
+}
+
+/// A pruner on this device: the same one each time, so that pipelines are built once.
+pub fn pruner(gpu: &Gpu) -> Pruner {
+    static PRUNERS: Mutex<Vec<(wgpu::Device, Pruner)>> = Mutex::new(Vec::new());
+    let mut pruners = PRUNERS.lock().unwrap();
+    let known = pruners.iter().position(|(device, _)| device == gpu.device());
+    let known = known.unwrap_or_else(|| {
+        pruners.push((gpu.device().clone(), Pruner::new(gpu.clone())));
+        pruners.len() - 1
+    });
+    pruners[known].1.clone()
 }
 
 /// A module without wgpu's run-time checks (bounds, loops, division), where `LOPPER_TEST_UNCHECKED` asks for it: kernels

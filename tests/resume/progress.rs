@@ -51,7 +51,7 @@ fn it_tells_passes_and_shards_to_the_last_byte() {
                 }
             };
             let options = Options { earlier, ..Options::default() };
-            let pruner = Pruner::new(common::gpu().clone());
+            let pruner = common::pruner(common::gpu());
             let report = pruner.prune(&setup.input, &setup.output, &(&rule).into(), &options, &progress);
             (report, told.into_inner().unwrap())
         };

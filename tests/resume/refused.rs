@@ -128,9 +128,7 @@ fn a_run_that_is_at_work_is_left_alone() {
         ControlFlow::Continue(())
     };
     let options = Options { memory: MEMORIES[0], ..Options::default() };
-    Pruner::new(common::gpu().clone())
-        .prune(&setup.input, &setup.output, &(&half).into(), &options, &progress)
-        .unwrap();
+    common::pruner(common::gpu()).prune(&setup.input, &setup.output, &(&half).into(), &options, &progress).unwrap();
     setup.take_output();
 }
 
@@ -148,7 +146,7 @@ fn names_that_were_not_given_are_given_by_the_next_run() {
             fs::create_dir_all(&obstacle).unwrap();
             ControlFlow::Continue(())
         };
-        let pruner = Pruner::new(common::gpu().clone());
+        let pruner = common::pruner(common::gpu());
         pruner.prune(&setup.input, &setup.output, &(&half).into(), &options, &progress).unwrap_err();
         assert_eq!(setup.output.join("0.safetensors").exists(), force);
         let kept = pruner.unfinished().kept().unwrap();
