@@ -188,7 +188,9 @@ impl Bench {
         let weights = self.buffer(&bell(dtype, rows as usize * cols as usize));
         let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
         let slice = if self.gpu.tuning().simd { 8 } else { 32 };
-        println!("\n{dtype} {rows} x {cols}: packing, in ms and times as long as reading the weights; the first with compiling");
+        println!(
+            "\n{dtype} {rows} x {cols}: packing, in ms and times as long as reading the weights; the first with compiling"
+        );
         let half = 0.5;
         let random = [Format::SlicedEll { slice }, Format::Bitmask, Format::Csr];
         let random = random.into_iter().flat_map(|format| [half, 0.9].map(|sparsity| (format, sparsity)));
