@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     };
     println!("{}: {:.2} GB, {rounds} rounds, medians", input.display(), bytes / 1e9);
     line("counting pass", count);
-    line("what comes before it", before);
+    println!("what comes before it         {:.3} s ({:.3} .. {:.3})", before[1], before[0], before[2]);
     line("survey (inspect, sweep)", survey);
     println!("survey / counting pass: {:.2}", survey[1] / count[1]);
     Ok(())

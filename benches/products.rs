@@ -1,6 +1,7 @@
 //! Products as shares of the adapter's own roofs, and sparse ones against dense ones, in one run.
 //!
-//! `cargo bench --bench products [-- ADAPTER]`. Under `cargo test` everything runs once, on small matrices.
+//! `cargo bench --bench products [-- ADAPTER] [--only=gemv|gemm|sparse|pack]`. Under `cargo test` everything runs once, on small
+//! matrices.
 //!
 //! Sizes: 4096 × 4096 is an attention matrix of a 7B model and 11008 × 4096 one of its MLP; both are past every cache in
 //! f32, and the latter is past a binding of 128 MiB, so it is multiplied in two dispatches. The batch of 1024 vectors
@@ -22,21 +23,33 @@ fn main() -> anyhow::Result<()> {
     let (gpu, measuring) = common::open()?;
     let bench =
         Bench { kernels: Kernels::new(gpu.device(), gpu.tuning()), gpu, rounds: if measuring { 15 } else { 1 } };
+    let args: Vec<String> = std::env::args().collect();
+    let only = args.iter().find_map(|a| a.strip_prefix("--only="));
+    let asked = |what: &str| only.is_none_or(|only| only == what);
     let sizes: &[(u32, u32)] = if measuring { &[(4096, 4096), (11008, 4096)] } else { &[(64, 256)] };
-    for &(rows, cols) in sizes {
-        for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+    let (rows, cols) = sizes[0];
+    if asked("gemv") {
+        for (&(rows, cols), dtype) in sizes.iter().flat_map(|s| [Dtype::F32, Dtype::F16, Dtype::BF16].map(|d| (s, d))) {
             bench.gemv(dtype, rows, cols);
         }
     }
     let cube = if measuring { 1024 } else { 64 };
-    for dtype in [Dtype::F32, Dtype::BF16] {
-        bench.gemm(dtype, cube, cube, cube);
-        bench.gemm(dtype, cube, cube, 16);
+    if asked("gemm") {
+        for dtype in [Dtype::F32, Dtype::BF16] {
+            bench.gemm(dtype, cube, cube, cube);
+            bench.gemm(dtype, cube, cube, 16);
+        }
     }
-    for (dtype, columns) in [(Dtype::F32, 1), (Dtype::BF16, 1), (Dtype::F32, 4), (Dtype::F32, 16)] {
-        let (rows, cols) = if measuring { (4096, 4096) } else { (64, 256) };
-        bench.sparse(dtype, rows, cols, columns)?;
-        bench.structured(dtype, rows, cols, columns)?;
+    if asked("pack") {
+        for dtype in [Dtype::F32, Dtype::BF16] {
+            bench.pack(dtype, rows, cols)?;
+        }
+    }
+    if asked("sparse") {
+        for (dtype, columns) in [(Dtype::F32, 1), (Dtype::BF16, 1), (Dtype::F32, 4), (Dtype::F32, 16)] {
+            bench.sparse(dtype, rows, cols, columns)?;
+            bench.structured(dtype, rows, cols, columns)?;
+        }
     }
     bench.gpu.check()?;
     Ok(())
@@ -168,6 +181,45 @@ impl Bench {
                 work / seconds / 1e9
             );
         }
+    }
+
+    /// Packing, from a mask on the device to a matrix that is there, against reading the weights once.
+    fn pack(&self, dtype: Dtype, rows: u32, cols: u32) -> anyhow::Result<()> {
+        let weights = self.buffer(&bell(dtype, rows as usize * cols as usize));
+        let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
+        let slice = if self.gpu.tuning().simd { 8 } else { 32 };
+        println!(
+            "\n{dtype} {rows} x {cols}: packing, in ms and times as long as reading the weights; the first with compiling"
+        );
+        let half = 0.5;
+        let random = [Format::SlicedEll { slice }, Format::Bitmask, Format::Csr];
+        let random = random.into_iter().flat_map(|format| [half, 0.9].map(|sparsity| (format, sparsity)));
+        for (format, sparsity) in random.chain(STRUCTURED.map(|format| (format, half))) {
+            let bits = match format {
+                Format::Nm { .. } | Format::Block { .. } => structured_mask(rows, cols, format),
+                _ => mask(rows as usize * cols as usize / 32, sparsity),
+            };
+            let mask = self.buffer(bytemuck::cast_slice(&bits));
+            let (mut first, mut packed, mut reads) = (None, Vec::new(), Vec::new());
+            for _ in 0..=self.rounds.div_ceil(2) {
+                let start = std::time::Instant::now();
+                SparseMatrix::pack(&self.gpu, &self.kernels, &view, &mask, format)?;
+                self.gpu.device().poll(wgpu::PollType::wait_indefinitely())?;
+                let seconds = start.elapsed().as_secs_f64();
+                if first.replace(first.unwrap_or(seconds)).is_none() {
+                    continue;
+                }
+                let mut race = Race::new(&self.gpu);
+                self.roof(&mut race, "read_all", &weights);
+                let read = race.run(1).seconds("read_all");
+                packed.push(seconds);
+                reads.push(seconds / read);
+            }
+            let (first, times) = (first.unwrap_or_default(), race::median(reads));
+            let name = format!("{format} at {:.0} %", 100.0 * sparsity);
+            println!("  {name:<24} {:>8.1} ms {times:>6.1} x; first {:.1} ms", 1e3 * race::median(packed), 1e3 * first);
+        }
+        Ok(())
     }
 
     /// Formats for structured sparsity against our dense product, at 50 %.

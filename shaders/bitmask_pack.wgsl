@@ -1,9 +1,8 @@
 // Weights and a mask become tiled bitmask (see `bitmask_parts.wgsl`), in three kernels: `count`, the sums of `scan.wgsl`, `fill`.
 //
-// `count`: one thread per tile counts its bits and copies its words. `fill`: one thread per word of the mask, which counts
-// the bits of the tile before it (from cache), then moves its weights. Two weights of 16 bits may meet in a word: such words
-// are put together by atomicOr, and so must be zero before. Read: SIZE + 1/4 bytes per weight; written: 1/8, and SIZE per
-// kept weight.
+// `count`: one thread per tile counts its bits and copies its words. `fill`: one thread per part of a tile (see
+// `packing_part.wgsl`), which counts the bits of the tile before it (from cache). Weights of 16 bits are put together by atomicOr,
+// so all of `values` is zero before. Read: SIZE + 1/4 bytes per weight; written: 1/8, and SIZE per kept weight.
 
 override WORKGROUP: u32 = 64u;
 
@@ -27,22 +26,15 @@ fn count(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, 
     index[tile] = sum;
 }
 
+// Columns are where bits are.
+fn put_columns(word: u32, pair: u32) {}
+
 @compute @workgroup_size(WORKGROUP)
 fn fill(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, @builtin(local_invocation_index) local: u32) {
-    let group = linear(id, ids) * WORKGROUP + local;
-    if group >= view.groups { return; }
-    let row = group / view.groups_per_row;
-    let word = group % view.groups_per_row;
-    let tiles = view.rows * tiles_per_row();
-    let masks = tiles + 1u + row * view.groups_per_row;
-    var n = index[row * tiles_per_row() + word / 32u];
-    for (var w = word & ~31u; w < word; w++) { n += countOneBits(index[masks + w]); }
-    var bits = index[masks + word];
-    let start = start_in_row(row, word);
-    while bits != 0u {
-        let element = start + firstTrailingBit(bits);
-        bits &= bits - 1u;
-        put(n, bits_at(element));
-        n += 1u;
-    }
+    let part = linear(id, ids) * WORKGROUP + local;
+    let row = part / parts_per_row();
+    if row >= view.rows { return; }
+    let first = part % parts_per_row() * view.span;
+    let before = index[row * tiles_per_row() + first / 32u];
+    move_part(row, first, before + kept_in(row, first & ~31u, first));
 }

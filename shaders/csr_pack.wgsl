@@ -1,8 +1,6 @@
 // Weights and a mask become compressed sparse rows (see `csr_parts.wgsl`), in three kernels: `count` weights of each row, the
-// sums of `scan.wgsl`, `fill`: one thread per word of the mask, which counts the bits of its row before it (from cache).
-//
-// Packing is done once, so it is simple rather than fast. Columns, and weights of 16 bits, may share a word: all of `index`
-// and `values` is zero before.
+// sums of `scan.wgsl`, `fill`: one thread per part of a row (see `packing_part.wgsl`), which counts the bits of its row before it
+// (from cache). All of `index` and `values` is zero before.
 
 override WORKGROUP: u32 = 64u;
 
@@ -12,26 +10,19 @@ override WORKGROUP: u32 = 64u;
 fn count(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, @builtin(local_invocation_index) local: u32) {
     let row = linear(id, ids) * WORKGROUP + local;
     if row >= view.rows { return; }
-    var length = 0u;
-    for (var w = 0u; w < view.groups_per_row; w++) { length += countOneBits(mask_word(row, w)); }
-    atomicStore(&index[row], length);
+    atomicStore(&index[row], kept_in(row, 0u, view.groups_per_row));
+}
+
+fn put_columns(word: u32, pair: u32) {
+    let at = view.rows + 1u + word;
+    if at < arrayLength(&index) { atomicOr(&index[at], pair); }
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn fill(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, @builtin(local_invocation_index) local: u32) {
-    let group = linear(id, ids) * WORKGROUP + local;
-    if group >= view.groups { return; }
-    let row = group / view.groups_per_row;
-    let word = group % view.groups_per_row;
-    var n = atomicLoad(&index[row]);
-    for (var w = 0u; w < word; w++) { n += countOneBits(mask_word(row, w)); }
-    var bits = mask_word(row, word);
-    while bits != 0u {
-        let col = 32u * word + firstTrailingBit(bits);
-        bits &= bits - 1u;
-        let at = view.rows + 1u + (n >> 1u);
-        if at < arrayLength(&index) { atomicOr(&index[at], col << (16u * (n & 1u))); }
-        put(n, bits_at(start_in_row(row, 0u) + col));
-        n += 1u;
-    }
+    let part = linear(id, ids) * WORKGROUP + local;
+    let row = part / parts_per_row();
+    if row >= view.rows { return; }
+    let first = part % parts_per_row() * view.span;
+    move_part(row, first, atomicLoad(&index[row]) + kept_in(row, 0u, first));
 }

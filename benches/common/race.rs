@@ -46,7 +46,8 @@ impl<'a> Race<'a> {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// Of several numbers.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

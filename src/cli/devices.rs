@@ -16,7 +16,7 @@ the package mesa-vulkan-drivers of Debian and Ubuntu";
 pub fn run(args: &DevicesArgs) -> Result<ExitCode> {
     let adapters = pollster::block_on(lopper::gpu::adapters());
     if args.json {
-        text::print(&format!("{}\n", serde_json::to_string_pretty(&adapters)?))?;
+        text::print_json(&adapters)?;
     } else {
         let mut grid = Grid::new(&["#", "name", "backend", "kind", "driver", "will do"], &[0]);
         let mut unfit = String::new();

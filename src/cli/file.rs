@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::{Context, Result, bail};
 use tempfile::NamedTempFile;
 
+use super::text;
+
 /// The file, open beside its final name from the start: a long run does not fail at its last step.
 pub struct NewFile {
     path: PathBuf,
@@ -76,7 +78,7 @@ impl NewFile {
 
 /// JSON and a line end.
 pub fn json(value: &impl serde::Serialize) -> impl FnOnce(&mut dyn Write) -> io::Result<()> {
-    move |to| serde_json::to_writer_pretty(&mut *to, value).map_err(io::Error::from).and_then(|()| to.write_all(b"\n"))
+    move |mut to| text::json(value, &mut to)
 }
 
 /// The path without links, `.` and `..`, as far as it exists.

@@ -114,8 +114,9 @@ fn shown(found: &[TensorSurvey], total: u64, each: bool) -> Result<String> {
         let zeros = percent(values.iter().map(|v| v.zeros).sum(), weights);
         let median = middle(values.iter().filter_map(|v| v.median));
         let max = values.iter().filter_map(|v| v.max).max_by(f64::total_cmp);
-        let (low, high) =
-            values.iter().fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v.rows.min), high.max(v.rows.max)));
+        // NaN lies above infinity.
+        let low = values.iter().map(|v| v.rows.min).min_by(f64::total_cmp).unwrap_or(0.0);
+        let high = values.iter().map(|v| v.rows.max).max_by(f64::total_cmp).unwrap_or(0.0);
         let rows = if first.rows.count > 1 { format!("{} .. {}", short(low), short(high)) } else { short(high) };
         let groups = values.iter().filter_map(|v| v.two_of_four).reduce(f64::min);
         grid.short_row([
@@ -200,7 +201,11 @@ pub fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 /// Three digits.
 fn short(value: f64) -> String {
-    if value == 0.0 || (0.01..1e4).contains(&value) { format!("{value:.3}") } else { format!("{value:.2e}") }
+    match value {
+        v if v == 0.0 || (0.01..1e4).contains(&v) => format!("{v:.3}"),
+        v if v.is_finite() => format!("{v:.2e}"),
+        v => v.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -17,8 +17,41 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Writes JSON to stdout, as it comes: of a hostile file it may be longer than the file.
 pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let mut stdout = BufWriter::new(io::stdout().lock());
-    let written = serde_json::to_writer_pretty(&mut stdout, value).map_err(io::Error::from);
-    printed(written.and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()))
+    printed(json(value, &mut stdout).and_then(|()| stdout.flush()))
+}
+
+/// JSON and a line end.
+pub fn json(value: &impl serde::Serialize, to: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(Inert(to), value).map_err(io::Error::from)?;
+    to.write_all(b"\n")
+}
+
+/// Takes JSON, and escapes what a terminal would obey: JSON itself escapes ASCII control characters only. Such characters
+/// are in strings alone, where an escape means the same.
+struct Inert<'a, W>(&'a mut W);
+
+impl<W: Write> Write for Inert<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // What is written comes in whole characters.
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.contains(hostile) => {
+                for c in text.chars() {
+                    match hostile(c) && c != '\n' {
+                        true => {
+                            c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(self.0, "\\u{unit:04x}"))?
+                        }
+                        false => write!(self.0, "{c}")?,
+                    }
+                }
+            }
+            _ => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn printed(written: io::Result<()>) -> anyhow::Result<()> {
@@ -66,14 +99,15 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
-/// The text on one line, with nothing that a terminal would obey: names in files are not to be trusted. Escapes control
-/// characters, and marks that change the direction of the text or take no room.
+/// What a terminal would obey: control characters, and marks that change the direction of the text or take no room.
+fn hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text on one line, with nothing in it that a terminal would obey: names in files are not to be trusted.
 pub fn printable(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-    };
     text.chars()
         .map(|c| match c {
             c if c.is_control() => c.escape_debug().to_string(),
@@ -166,6 +200,16 @@ mod tests {
     #[test]
     fn names_lose_whatever_a_terminal_would_obey() {
         assert_eq!(printable("a.b\u{1b}[2J\r\n\u{7}\u{202e}é名"), "a.b\\u{1b}[2J\\r\\n\\u{7}\\u{202e}é名");
+    }
+
+    #[test]
+    fn json_says_the_same_with_nothing_that_a_terminal_would_obey() {
+        let text = "a\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\u{e0041}\n\"é名";
+        let mut written = Vec::new();
+        json(&[text], &mut written).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<String>>(&written).unwrap(), [text]);
+        assert!(!written.trim_end().replace('\n', "").contains(hostile) && written.contains("é名"), "{written:?}");
     }
 
     #[test]

@@ -24,10 +24,19 @@ pub struct Share {
 /// Items that one thread takes at most: kernels count in 16-bit lanes, 16 at a time.
 pub const MAX_PER_THREAD: u32 = 4_095;
 
-/// Shares `items` among about `workgroups` workgroups of `threads` threads, each thread taking at least one item and at
-/// most [`MAX_PER_THREAD`].
+/// Times that a thread may go around loops, all of them together: software adapters end it after 65,535.
+pub const MAX_TURNS: u32 = 65_000;
+
+/// Shares `items` among about `workgroups` workgroups of `threads` threads, each thread taking at least one item, and no more
+/// than it can go around loops for: up to 33 times for each.
 pub fn share(items: u32, threads: u32, workgroups: u32) -> Share {
-    let span = items.div_ceil(workgroups.max(1)).next_multiple_of(threads).clamp(threads, threads * MAX_PER_THREAD);
+    share_within(items, threads, workgroups, 33)
+}
+
+/// The same for items each of which takes up to `turns` turns of loops.
+pub fn share_within(items: u32, threads: u32, workgroups: u32, turns: u32) -> Share {
+    let most = (MAX_TURNS / turns.max(1)).clamp(1, MAX_PER_THREAD);
+    let span = items.div_ceil(workgroups.max(1)).next_multiple_of(threads).clamp(threads, threads * most);
     Share { span, workgroups: items.div_ceil(span) }
 }
 
@@ -52,12 +61,14 @@ mod tests {
                 for workgroups in [1, 3, 1024] {
                     let s = share(items, threads, workgroups);
                     assert_eq!(s.span % threads, 0);
-                    assert!(s.workgroups <= workgroups.max(1) || s.span == threads * MAX_PER_THREAD);
+                    assert!(s.workgroups <= workgroups.max(1) || s.span == threads * (MAX_TURNS / 33));
                     assert!(u64::from(s.workgroups) * u64::from(s.span) >= u64::from(items));
                     assert!(u64::from(s.workgroups - 1) * u64::from(s.span) < u64::from(items));
                 }
             }
         }
         assert_eq!(share(0, 8, 4).workgroups, 0);
+        assert_eq!(share_within(1 << 20, 8, 1, 6_500), Share { span: 80, workgroups: 13_108 });
+        assert_eq!(share_within(1 << 20, 8, 1, 1).span, 8 * MAX_PER_THREAD);
     }
 }

@@ -13,6 +13,7 @@ pub use adapter::{AdapterInfo, adapters};
 #[doc(hidden)]
 pub use kernel::make_modules_with;
 pub use kernel::{Binding, Dispatch, Kernel, KernelSpec, Record};
+pub(crate) use tuning::SAMPLED_PER_THREAD;
 pub use tuning::Tuning;
 pub(crate) use watch::{PATIENCE, watch};
 

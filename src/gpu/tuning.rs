@@ -2,6 +2,9 @@
 
 use crate::{Error, Result};
 
+/// Weights of a sample for each of the threads that look for the window, whose loops software adapters end after 65,535 turns.
+pub(crate) const SAMPLED_PER_THREAD: u32 = 8_192;
+
 /// Knobs. Results do not depend on them, only the time does. Numbers outside of what is said here are refused by
 /// [`Lopper::prepare`](crate::Lopper::prepare); single stages do not look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,9 +16,9 @@ pub struct Tuning {
     pub row_workgroup: u32,
     /// Workgroups among which a matrix is shared out, in contiguous spans.
     pub workgroups: u32,
-    /// Bins of a histogram in all copies: a power of two, at least 2.
+    /// Bins of a histogram in all copies: a power of two from 2 to 2²².
     pub capacity: u32,
-    /// Largest number of weights sampled to place a histogram's window.
+    /// Largest number of weights sampled to place a histogram's window: at most 8,192 for each thread of `workgroup`.
     pub sample: u32,
     /// Threads that share the rows of a product: a power of two from 8 to 256.
     pub lanes: u32,
@@ -53,7 +56,7 @@ impl Tuning {
     /// # Errors
     /// [`Error::Rule`] with the knob and its value.
     pub(crate) fn check(self) -> Result<()> {
-        let Self { workgroup, row_workgroup, capacity, lanes, .. } = self;
+        let Self { workgroup, row_workgroup, capacity, sample, lanes, .. } = self;
         let bad = |problem: String| Err(Error::Rule(format!("tuning: {problem}")));
         if !(1..=256).contains(&workgroup) {
             return bad(format!("workgroup is {workgroup}, 1 to 256 threads will do"));
@@ -61,8 +64,14 @@ impl Tuning {
         if !row_workgroup.is_power_of_two() || row_workgroup > 128 {
             return bad(format!("row_workgroup is {row_workgroup}, a power of two up to 128 is needed"));
         }
-        if !capacity.is_power_of_two() || capacity < 2 {
-            return bad(format!("capacity is {capacity}, a power of two of at least 2 is needed"));
+        if !capacity.is_power_of_two() || !(2..=1 << 22).contains(&capacity) {
+            return bad(format!("capacity is {capacity}, a power of two from 2 to 4194304 is needed"));
+        }
+        if sample > workgroup * SAMPLED_PER_THREAD {
+            return bad(format!(
+                "sample is {sample}, {} weights for {workgroup} threads will do",
+                workgroup * SAMPLED_PER_THREAD
+            ));
         }
         if !lanes.is_power_of_two() || !(8..=256).contains(&lanes) {
             return bad(format!("lanes is {lanes}, a power of two from 8 to 256 is needed"));

@@ -156,7 +156,7 @@ mod tests {
     fn of(values: &[f32]) -> Magnitudes {
         let mut counts = vec![0; bins(Dtype::BF16)];
         values.iter().for_each(|value| counts[(value.to_bits() >> 16) as usize] += 1);
-        Magnitudes::new(Dtype::BF16, &counts, counts[0])
+        Magnitudes::new(Dtype::BF16, &counts, counts[0], None)
     }
 
     #[test]

@@ -39,17 +39,17 @@ pub struct TensorComparison {
     pub both_zero: u64,
     /// The share of the weights that are ±0 in both or in neither.
     pub agreement: f64,
-    /// Weights whose values differ; NaN differs from everything.
+    /// Weights whose values differ; NaN differs from every number.
     pub differ: u64,
-    /// ‖A − B‖ / ‖A‖ in the Frobenius norm; 0 where they are the same. No number where one is not finite, and infinite where
-    /// A is all zeros and B is not: JSON has `null` for those.
+    /// ‖A − B‖ / ‖A‖ in the Frobenius norm; 0 where they are the same. ‖A‖ is of those that are finite. Infinite where one
+    /// that differs is not finite, or A is all zeros and B is not: JSON has `null` for that.
     pub error: f64,
 }
 
 impl TensorComparison {
     /// Weights that are ±0 in both or in neither.
     pub fn agree(&self) -> u64 {
-        self.weights - self.zeros[0] - self.zeros[1] + 2 * self.both_zero
+        self.weights + 2 * self.both_zero - self.zeros[0] - self.zeros[1]
     }
 }
 
@@ -137,7 +137,7 @@ impl Pair<'_> {
             on_bytes(buffers.iter().map(|buffer| buffer.len() as u64).sum())
         })?;
         let Sums { zeros, both_zero, differ, energy, difference } = sums.into_iter().fold(Sums::default(), Sums::plus);
-        let agree = weights - zeros[0] - zeros[1] + 2 * both_zero;
+        let agree = weights + 2 * both_zero - zeros[0] - zeros[1];
         Ok(TensorComparison {
             name: info.name.clone(),
             dtypes: self.dtypes.map(|dtype| dtype.to_string()),
@@ -172,9 +172,12 @@ impl Sums {
             self.zeros[0] += u64::from(a == 0.0);
             self.zeros[1] += u64::from(b == 0.0);
             self.both_zero += u64::from(a == 0.0 && b == 0.0);
-            self.differ += u64::from(a != b);
-            self.energy += a * a;
-            self.difference += if a == b { 0.0 } else { (a - b) * (a - b) };
+            self.energy += if a.is_finite() { a * a } else { 0.0 };
+            if a != b && !(a.is_nan() && b.is_nan()) {
+                self.differ += 1;
+                let square = (a - b) * (a - b);
+                self.difference += if square.is_nan() { f64::INFINITY } else { square };
+            }
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Magnitudes {
     /// The others: bins that are not empty, from the smallest magnitude up, number and count.
     bins: Vec<(u32, u64)>,
     weights: u64,
+    /// The smallest key above 0 and the largest that is finite: the first and the last bin hold nothing beyond them.
+    ends: Option<(u32, u32)>,
     /// The sum of the squares of those that are finite.
     energy: f64,
 }
@@ -45,11 +47,11 @@ pub(super) const fn bins(dtype: Dtype) -> usize {
 }
 
 impl Magnitudes {
-    /// Of weights of each bin, of which `zeros` in the first are 0.
-    pub(super) fn new(dtype: Dtype, counts: &[u64], zeros: u64) -> Self {
+    /// Of weights of each bin, of which `zeros` in the first are 0; the smallest key above 0 and the largest that is finite.
+    pub(super) fn new(dtype: Dtype, counts: &[u64], zeros: u64, ends: Option<(u32, u32)>) -> Self {
         let others = (0..).zip(counts).map(|(bin, count)| (bin, if bin == 0 { count - zeros } else { *count }));
         let bins = others.filter(|(_, count)| *count > 0).collect();
-        let mut all = Self { dtype, zeros, bins, weights: 0, energy: 0.0 };
+        let mut all = Self { dtype, zeros, bins, weights: 0, ends, energy: 0.0 };
         all.weights = counts.iter().sum();
         all.energy = all.bins.iter().map(|&(bin, count)| all.square(bin) * count as f64).sum();
         all
@@ -68,8 +70,12 @@ impl Magnitudes {
     /// Where bin `bin` ends: its smallest and its largest magnitude.
     fn ends(&self, bin: u32) -> (f64, f64) {
         let shift = shift(self.dtype);
-        let (low, high) = (bin << shift, ((bin + 1) << shift) - 1);
-        (self.dtype.magnitude(low), self.dtype.magnitude(high.min(self.dtype.max_key())))
+        let (mut low, mut high) = (bin << shift, (((bin + 1) << shift) - 1).min(self.dtype.max_key()));
+        if let Some((least, most)) = self.ends {
+            low = if bin == least >> shift { least } else { low };
+            high = if bin == most >> shift { most } else { high };
+        }
+        (self.dtype.magnitude(low), self.dtype.magnitude(high))
     }
 
     /// The square of a magnitude in the middle of a bin; 0 where it is not finite.
@@ -165,7 +171,9 @@ mod tests {
     fn of(dtype: Dtype, keys: &[u32]) -> Magnitudes {
         let mut counts = vec![0; bins(dtype)];
         keys.iter().for_each(|key| counts[(key >> shift(dtype)) as usize] += 1);
-        Magnitudes::new(dtype, &counts, keys.iter().filter(|key| **key == 0).count() as u64)
+        let numbers = || keys.iter().filter(|key| **key > 0 && dtype.magnitude(**key).is_finite());
+        let ends = numbers().min().copied().zip(numbers().max().copied());
+        Magnitudes::new(dtype, &counts, keys.iter().filter(|key| **key == 0).count() as u64, ends)
     }
 
     #[test]
@@ -179,6 +187,20 @@ mod tests {
         let point = some.point(3);
         assert_eq!((point.sparsity, point.cut, point.error), (0.5, Some(2.0), (5.0f64 / 18.0).sqrt()));
         assert_eq!(some.binades(), [(0, 1), (1, 3)]);
+    }
+
+    #[test]
+    fn the_ends_of_f32_are_exact() {
+        let bits = f32::to_bits;
+        for some in [&[3.0f32; 5][..], &[1e-42; 3], &[0.75], &[0.5, 0.5, f32::NAN, f32::INFINITY]] {
+            let keys: Vec<u32> = some.iter().map(|value| bits(*value)).collect();
+            let (found, most) = (of(Dtype::F32, &keys), f64::from(some[0]));
+            assert_eq!((found.ranked(1), found.point(1).cut), (Some(most), Some(most)), "{some:?}");
+            let energy = some.iter().filter(|v| v.is_finite()).map(|v| f64::from(v * v)).sum::<f64>();
+            assert!((found.energy() - energy).abs() <= 1e-12 * energy || energy == 0.0, "{some:?}");
+        }
+        let some = of(Dtype::F32, &[bits(0.5), bits(0.501), bits(4.0), bits(4.001)]);
+        assert!(some.ranked(1).unwrap() >= 0.5 && some.ranked(4) == Some(f64::from(4.001f32)));
     }
 
     #[test]

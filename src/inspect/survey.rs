@@ -204,7 +204,7 @@ fn summary(dtype: Dtype, mut tally: Tally, rows: u64, columns: u64) -> (Values, 
     let column_norms: Vec<f64> = tally.columns.iter().map(|sum| sum.sqrt()).collect();
     let (row_norms, groups) = (std::mem::take(&mut tally.rows), tally.groups);
     let (counts, ends, Special { zeros, nan, infinite }) = tally.finish();
-    let magnitudes = Magnitudes::new(dtype, counts, zeros);
+    let magnitudes = Magnitudes::new(dtype, counts, zeros, ends);
     let finite = magnitudes.weights() - nan - infinite;
     let share = |zero: u64, of: u64| {
         let all = rows * (columns / of);

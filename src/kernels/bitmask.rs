@@ -7,7 +7,7 @@ use crate::gpu::KernelSpec;
 
 pub(super) const COUNT: KernelSpec = KernelSpec {
     label: "bitmask count",
-    source: source!("weights", "packing", "packing_values", "bitmask_pack"),
+    source: source!("weights", "packing", "packing_values", "packing_part", "bitmask_pack"),
     entry: "count",
     bindings: packed::COUNT,
 };

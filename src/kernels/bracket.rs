@@ -2,8 +2,8 @@
 
 use super::view::Variant;
 use super::{Kernels, MatrixView, Part};
-use crate::gpu::{Binding, KernelSpec, Record};
-use crate::{Dtype, Result};
+use crate::gpu::{Binding, KernelSpec, Record, SAMPLED_PER_THREAD};
+use crate::{Dtype, Error, Result};
 
 const SOURCE: &str = concat!(
     include_str!("../../shaders/weights.wgsl"),
@@ -107,7 +107,7 @@ impl Kernels {
     /// Records: the window between the plan's ranks of the samples, into `window` ([`WINDOW_BYTES`]).
     ///
     /// # Errors
-    /// [`crate::Error::View`] where a buffer is too small.
+    /// [`Error::View`] where a buffer is too small, or a software adapter is to look through more than 8,192 samples per thread.
     pub fn place<'a>(
         &self,
         to: &mut impl Record,
@@ -118,6 +118,12 @@ impl Kernels {
     ) -> Result<()> {
         let samples = samples.into();
         samples.check("samples", 4 * u64::from(plan.taken))?;
+        // One workgroup goes through them up to three times.
+        let most = SAMPLED_PER_THREAD * self.tuning.workgroup;
+        if self.tuning.simd && plan.taken > most {
+            let problem = format!("{} sampled weights, the loops of a software adapter hold {most}", plan.taken);
+            return Err(Error::View { what: "sample plan", problem });
+        }
         let plan = self.sample_words(plan);
         self.place_by(to, dtype, plan.as_entire_buffer_binding(), samples, window.into())
     }

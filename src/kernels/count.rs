@@ -45,7 +45,9 @@ impl Kernels {
         mask::check_outputs(view, mask, None)?;
         let (kernel, uniform, workgroups) = self.streaming(COUNT, view);
         let view_words = uniform.as_entire_buffer_binding();
-        let bindings = [view_words, view.binding(), view.binding(), counters.binding(), mask.binding()];
+        let none = self.uniform(&[0_u32; 4]);
+        let bindings =
+            [view_words, Self::quads(view.binding(), &none), view.binding(), counters.binding(), mask.binding()];
         counters.check("counters", NONZERO_BYTES)?;
         kernel.dispatch(&self.device, to, &bindings, workgroups);
         self.drain(to, counters, sums)

@@ -6,7 +6,7 @@ use crate::gpu::KernelSpec;
 
 pub(super) const COUNT: KernelSpec = KernelSpec {
     label: "csr count",
-    source: source!("weights", "packing", "packing_values", "csr_pack"),
+    source: source!("weights", "packing", "packing_values", "packing_part", "csr_pack"),
     entry: "count",
     bindings: packed::COUNT,
 };

@@ -3,7 +3,7 @@
 use super::dense::Dense;
 use super::{Epilogue, Kernels, MatrixView, Part, gemv};
 use crate::Result;
-use crate::gpu::{KernelSpec, Record};
+use crate::gpu::{KernelSpec, Record, dispatch};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "gemm",
@@ -33,6 +33,8 @@ pub(super) const LANES: KernelSpec = KernelSpec {
     ..SPEC
 };
 
+pub(super) const LANES_WIDE: KernelSpec = KernelSpec { label: "wide gemm by lanes", ..LANES };
+
 impl Kernels {
     /// Records: `y = activation(W · x + bias)` for a dense matrix and `columns` vectors, one behind the other in `x`, and
     /// so the results in `y`. Otherwise as [`Kernels::gemv`], which is what one vector gets.
@@ -53,8 +55,18 @@ impl Kernels {
         }
         let dense = Dense { view: *view, columns, x: x.into(), y: y.into(), epilogue };
         dense.check()?;
-        if self.tuning.simd && self.subgroups && self.is_one_subgroup(8) && dense.aligned() {
-            return self.dense(to, LANES, &dense, (64, 16), &[]);
+        // A turn of its loop takes four columns.
+        let lanes = self.tuning.simd && self.subgroups && self.is_one_subgroup(8) && dense.aligned();
+        if lanes && view.cols <= 4 * dispatch::MAX_TURNS {
+            let wide = columns > 16;
+            let spec = if wide { LANES_WIDE } else { LANES };
+            return self.dense(
+                to,
+                spec,
+                &dense,
+                (64, if wide { 32 } else { 16 }),
+                &[("WIDE", f64::from(u8::from(wide)))],
+            );
         }
         self.check_steps(view.cols, 200_000)?;
         self.dense(to, SPEC, &dense, (64, 64), &[])

@@ -1,7 +1,7 @@
 //! weights ─ group ─► bits, each group of N:M by itself. Twin: [`crate::reference::group`].
 
 use super::{Kernels, MatrixView, NONZERO_BYTES, Part, mask};
-use crate::gpu::{Binding, KernelSpec, Record};
+use crate::gpu::{Binding, KernelSpec, Record, dispatch};
 use crate::{Error, Result};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
@@ -56,10 +56,14 @@ impl Kernels {
         let more = [("WORKGROUP", self.tuning.workgroup.into()), ("OF", of.into()), ("KEEP", keep.into())];
         let constants = variant.constants(more);
         variant.mode = u64::from(of << 8 | keep);
-        let share = view.share(self.tuning);
+        // A word's groups, each of which may be searched key bit by key bit, and lose its ties one by one.
+        let turns = 1 + (32 / of + 2) * (8 * view.dtype.size() as u32 + of + 1);
+        let share = dispatch::share_within(view.groups(), self.tuning.workgroup, self.tuning.workgroups, turns);
         let uniform = self.uniform(&view.words(share.span));
         let view_words = uniform.as_entire_buffer_binding();
-        let bindings = [view_words, view.binding(), view.binding(), mask.binding(), nonzero.binding()];
+        let none = self.uniform(&[0_u32; 4]);
+        let bindings =
+            [view_words, Self::quads(view.binding(), &none), view.binding(), mask.binding(), nonzero.binding()];
         self.kernel(SPEC, variant, &constants).dispatch(&self.device, to, &bindings, share.workgroups);
         Ok(())
     }

@@ -52,8 +52,14 @@ impl Kernels {
         window.check("window", super::WINDOW_BYTES)?;
         counts.check("counts", counts_bytes(self.tuning.capacity))?;
         let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
-        let bindings =
-            [uniform.as_entire_buffer_binding(), view.binding(), view.binding(), window.binding(), counts.binding()];
+        let none = self.uniform(&[0_u32; 4]);
+        let bindings = [
+            uniform.as_entire_buffer_binding(),
+            Self::quads(view.binding(), &none),
+            view.binding(),
+            window.binding(),
+            counts.binding(),
+        ];
         kernel.dispatch(&self.device, to, &bindings, workgroups);
         Ok(())
     }

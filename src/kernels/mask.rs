@@ -59,7 +59,13 @@ impl Kernels {
         let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
         let [cut, mask, tiles] = [cut, mask, tiles].map(Part::binding);
         let view_words = uniform.as_entire_buffer_binding();
-        kernel.dispatch(&self.device, to, &[view_words, view.binding(), view.binding(), cut, mask, tiles], workgroups);
+        let none = self.uniform(&[0_u32; 4]);
+        kernel.dispatch(
+            &self.device,
+            to,
+            &[view_words, Self::quads(view.binding(), &none), view.binding(), cut, mask, tiles],
+            workgroups,
+        );
         Ok(())
     }
 }

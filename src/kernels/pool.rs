@@ -41,6 +41,9 @@ const WIDE: KernelSpec = KernelSpec {
     ],
 };
 
+/// The same with 64 threads for each unit.
+const WIDE_BY_64: KernelSpec = KernelSpec { label: "pool wide by 64", ..WIDE };
+
 /// What a unit is, and how the scores in it become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolRule {
@@ -73,7 +76,8 @@ impl Kernels {
     /// weight is, else infinity where one is.
     ///
     /// # Errors
-    /// [`Error::View`] where the view is out of bounds, `keys` is shorter than 4 bytes per block, or a block has no weights.
+    /// [`Error::View`] where the view is out of bounds, `keys` is shorter than 4 bytes per block, or a block has no weights, or on a
+    /// software adapter more than 15 million.
     pub fn pool<'a>(
         &self,
         to: &mut impl Record,
@@ -98,8 +102,17 @@ impl Kernels {
         let mut words = PoolWords { rows, cols, across, blocks: blocks as u32, shares, ..bytemuck::Zeroable::zeroed() };
 
         let path = Path::of(view, rule);
-        // A workgroup of wide blocks takes one, or eight where it has eight threads.
-        let wide_lanes = if self.tuning.row_workgroup < 64 { 8 } else { 64 };
+        // A workgroup of wide blocks takes one, or eight where it has eight threads; but these go around loops for all groups of one.
+        let (items, turns) = (u64::from(cols.min(view.cols).div_ceil(32)) * u64::from(rows.min(view.rows)), 9);
+        let most = u64::from(dispatch::MAX_TURNS) / turns;
+        let wide_lanes = if self.tuning.row_workgroup < 64 && items <= most - 64 { 8 } else { 64 };
+        if self.tuning.simd && path == Path::Wide && items.div_ceil(64) > most - 64 {
+            let problem = format!(
+                "blocks of {rows} by {cols}: {items} times 32 weights, the loops of a software adapter hold {}",
+                64 * most
+            );
+            return Err(Error::View { what: "pool rule", problem });
+        }
         let lanes = if path == Path::Wide { wide_lanes } else { self.tuning.workgroup.min(64) };
         let mut span = 0;
         let workgroups = match path {
@@ -107,18 +120,20 @@ impl Kernels {
             Path::Wide => blocks.div_ceil((64 / lanes).into()),
             Path::Strips => {
                 let strips = u64::from(view.cols) * view.dtype.size() as u64 / path.strip(view, rule);
-                let share = dispatch::share(strips as u32, lanes, self.tuning.workgroups.div_ceil(down));
+                let turns = 1 + rows * (1 + path.strip(view, rule) as u32 / 64);
+                let share = dispatch::share_within(strips as u32, lanes, self.tuning.workgroups.div_ceil(down), turns);
                 (span, words.parts) = (share.span, share.workgroups);
                 u64::from(down) * u64::from(share.workgroups)
             }
         };
         let (variant, constants) = path.variant(view, rule, lanes);
-        let spec = [NARROW, WIDE, STRIPS][path as usize];
+        let wide = if wide_lanes == 8 { WIDE } else { WIDE_BY_64 };
+        let spec = [NARROW, wide, STRIPS][path as usize];
         let (uniform, words) = (self.uniform(&view.words(span)), self.uniform(&words));
         let [view_words, words] = [&uniform, &words].map(wgpu::Buffer::as_entire_buffer_binding);
-        let weights = view.binding();
+        let (weights, none) = (view.binding(), self.uniform(&[0_u32; 4]));
         let bindings = match path {
-            Path::Wide => vec![view_words, weights.clone(), weights, words, keys.binding()],
+            Path::Wide => vec![view_words, Self::quads(weights.clone(), &none), weights, words, keys.binding()],
             _ => vec![view_words, weights, words, keys.binding()],
         };
         self.kernel(spec, variant, &constants).dispatch(&self.device, to, &bindings, workgroups as u32);

@@ -90,7 +90,8 @@ impl Kernels {
             let each = self.tuning.workgroups.div_ceil(view.rows.div_ceil(rows));
             (WHOLE, rows, dispatch::share((row_bytes / 16) as u32, workgroup, each), 16 / size)
         } else {
-            (RAGGED, 1, dispatch::share(view.groups(), workgroup, self.tuning.workgroups), 1)
+            // Each of a group's weights, and perhaps once more.
+            (RAGGED, 1, dispatch::share_within(view.groups(), workgroup, self.tuning.workgroups, 64), 1)
         };
         let workgroups = if whole { share.workgroups * view.rows.div_ceil(rows) } else { share.workgroups };
         let step = workgroup * weights % period;

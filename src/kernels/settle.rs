@@ -2,7 +2,7 @@
 
 use super::{CUT_BYTES, Kernels, MatrixView, Part, mask};
 use crate::Result;
-use crate::gpu::{Binding, KernelSpec, Record};
+use crate::gpu::{Binding, KernelSpec, Record, dispatch};
 
 const SOURCE: &str = concat!(
     include_str!("../../shaders/weights.wgsl"),
@@ -66,8 +66,12 @@ impl Kernels {
 
         let threads = self.tuning.workgroup.min(64);
         let settle = self.kernel(SETTLE, variant, &variant.constants([("WORKGROUP", threads.into())]));
-        let bindings = [view_words, view.binding(), view.binding(), cut, mask, tiles, boundary];
-        settle.dispatch(&self.device, to, &bindings, SETTLERS);
+        let none = self.uniform(&[0_u32; 4]);
+        let bindings = [view_words, Self::quads(view.binding(), &none), view.binding(), cut, mask, tiles, boundary];
+        // Each tile takes a turn, and its words. No thread may go around loops too often, however many tiles there are.
+        let turns = view.mask_words().div_ceil(64) * (1 + 64_u64.div_ceil(threads.into()));
+        let settlers = SETTLERS.max(turns.div_ceil(dispatch::MAX_TURNS.into()) as u32);
+        settle.dispatch(&self.device, to, &bindings, settlers);
         let split = self.kernel(SPLIT, variant, &variant.constants([]));
         split.dispatch(&self.device, to, &bindings, 1);
         Ok(())

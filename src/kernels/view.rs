@@ -135,7 +135,10 @@ impl<'a> MatrixView<'a> {
         let tail = !self.cols.is_multiple_of(32);
         Variant {
             size: size as u32,
-            aligned: sixteen(self.inset()) && (self.rows == 1 || sixteen(u64::from(self.stride) * size)),
+            // What is bound may be shorter than what is read at a time: see `Kernels::quads`.
+            aligned: self.binding_bytes() >= 16
+                && sixteen(self.inset())
+                && (self.rows == 1 || sixteen(u64::from(self.stride) * size)),
             tail,
             flat: self.rows == 1 || self.stride == self.cols && !tail,
             mode: 0,

@@ -23,6 +23,7 @@ impl SparseMatrix {
         let mask = mask.into();
         view.check()?;
         check(format, view.dtype, view.rows, view.cols)?;
+        binds(gpu.device(), view)?;
         let units = u64::from(unit_count(format, view));
         let mut total = 0;
         if units > 0 {
@@ -68,6 +69,7 @@ impl SparseMatrix {
     ) -> Result<Self> {
         view.check()?;
         check(format, view.dtype, view.rows, view.cols)?;
+        binds(device, view)?;
         if kept > view.weights() {
             return Err(Error::View {
                 what: "mask",
@@ -102,6 +104,16 @@ impl SparseMatrix {
         kernels.pack_fill(to, view, pack, (&values).into())?;
         Ok(Self { format, dtype, rows, cols, index, values, value_words })
     }
+}
+
+/// Checks that the device binds all weights at once.
+fn binds(device: &wgpu::Device, view: &MatrixView<'_>) -> Result<()> {
+    let (bytes, most) = (view.binding_bytes(), device.limits().max_storage_buffer_binding_size);
+    if bytes > most {
+        let problem = format!("its weights take a binding of {bytes} bytes, the device binds {most}: split it by rows");
+        return Err(Error::View { what: "matrix view", problem });
+    }
+    Ok(())
 }
 
 /// Words of the index behind the counts and their sum.

@@ -133,7 +133,7 @@ fn compare_finds_the_one_weight_that_differs() {
 fn hostile_names_are_inert() {
     let folder = Folder::new();
     let model = folder.at("hostile.safetensors");
-    let name = "a\u{1b}[2J<script>*[x]{y}\\w.weight";
+    let name = "a\u{1b}[2J\u{9b}31m<script>*[x]{y}\\w.weight";
     let data = [1u8; 64];
     serialize_to_file([(name, TensorView::new(Dtype::F32, vec![4, 4], &data).unwrap())], None, model.as_ref()).unwrap();
     let recipe = folder.at("recipe.toml");
@@ -142,6 +142,8 @@ fn hostile_names_are_inert() {
         let ran = lopper(args);
         assert!(!ran.works().out.contains('\u{1b}') && ran.out.contains("<script>"), "{}", ran.out);
     }
+    let json = lopper(&["inspect", &model, "--json"]).works().out.clone();
+    assert!(json.contains("\\u009b31m") && !json.contains('\u{9b}'), "{json}");
     let checked = lopper(&["recipe", "check", &recipe, &model, "--json"]).works().json();
     assert_eq!(checked["tensors"][0]["go"], 8, "the name is a glob that matches itself");
 }
@@ -197,4 +199,55 @@ fn colours_and_blocks_are_there_where_they_are_wanted_alone() {
     assert!(spark("C").is_ascii() && spark("C").contains("@"), "{}", spark("C"));
     assert!(spark("C.UTF-8").contains('█') && !spark("C.UTF-8").contains('@'), "{}", spark("C.UTF-8"));
     assert!(plain.works().out.contains("\\u{1b}[2J\\u{9b}31m"), "{}", plain.out);
+}
+
+#[test]
+fn tensors_of_nothing_but_odd_values_are_looked_at_like_others() {
+    let folder = Folder::new();
+    let model = folder.at("odd.safetensors");
+    let odd = [
+        ("nan", vec![f32::NAN; 32]),
+        ("zero", vec![0.0; 32]),
+        ("equal", vec![0.5; 32]),
+        ("infinite", vec![f32::NEG_INFINITY; 32]),
+        ("some", [f32::NAN, 1.0, f32::INFINITY, 0.0].repeat(8)),
+        ("subnormal", vec![1e-42; 32]),
+        ("one", vec![-3.0]),
+        ("none", vec![]),
+    ];
+    let data: Vec<(&str, Vec<usize>, Vec<u8>)> = odd
+        .iter()
+        .map(|(name, values)| {
+            let shape = if values.len() == 32 { vec![4, 8] } else { vec![values.len(), 1] };
+            (*name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        })
+        .collect();
+    let views =
+        data.iter().map(|(name, shape, bytes)| (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    serialize_to_file(views.collect::<Vec<_>>(), None, model.as_ref()).unwrap();
+
+    let found = lopper(&["inspect", &model, "--json", "--html", &folder.at("page.html")]).works().json();
+    let of =
+        |name: &str| found["tensors"].as_array().unwrap().iter().find(|t| t["name"] == name).unwrap()["values"].clone();
+    let counts = |name: &str| ["zeros", "nan", "infinite"].map(|key| of(name)[key].as_u64().unwrap());
+    let all = ["nan", "zero", "equal", "infinite", "some", "subnormal", "one"].map(counts);
+    assert_eq!(all, [[0, 32, 0], [32, 0, 0], [0; 3], [0, 0, 32], [8, 8, 8], [0; 3], [0; 3]]);
+    for (name, value) in [("equal", 0.5), ("one", 3.0), ("subnormal", f64::from(1e-42f32))] {
+        let [min, median, max] = ["min", "median", "max"].map(|key| of(name)[key].as_f64().unwrap());
+        assert!([min, median, max].iter().all(|v| (v - value).abs() <= 1e-12 * value), "{name}: {min} {median} {max}");
+        assert_eq!(of(name)["cuts"][9]["cut"].as_f64(), Some(median), "{name}");
+    }
+    assert!(of("none").is_null() && of("nan")["max"].is_null() && of("some")["max"] == 1.0);
+    let shown = lopper(&["inspect", &model]).works().out.clone();
+    let line = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap().to_string();
+    assert!(line("nan ").contains("NaN .. NaN") && line("infinite ").contains("inf .. inf"), "{shown}");
+
+    lopper(&["sweep", &model, "--all", "--html", &folder.at("page.html")]).works();
+    for allocate in ["uniform", "error"] {
+        let recipe = folder.at("recipe.toml");
+        lopper(&["sweep", &model, "--all", "--allocate", allocate, "--sparsity", "0.7", "-o", &recipe]).works();
+        lopper(&["recipe", "check", &recipe, &model]).works();
+    }
+    let same = lopper(&["compare", &model, &model, "--html", &folder.at("page.html")]);
+    assert!(same.works().out.contains("193 weights, 40 zeros in A") && same.out.contains(" 0 differ"), "{}", same.out);
 }
