@@ -70,7 +70,8 @@ impl Pruner {
     /// A run that does not finish, be it killed, leaves what it has done in a folder `.lopper-…` beside the output, if it
     /// is worth anything: [`Options::earlier`] says whether the next run goes on from there. It does so with the same
     /// recipe on the same input only; adapter and memory may be others. What is done again is at most twice as much as
-    /// [`Options::memory`] holds; after a kill, what had not reached the disk is too. [`Unfinished::kept`] says where that folder is.
+    /// [`Options::memory`] holds, and at least the row at hand where a row of [`Scope::Row`](crate::Scope::Row) is larger
+    /// than a chunk; after a kill, what had not reached the disk is too. [`Unfinished::kept`] says where that folder is.
     ///
     /// Where the GPU runs out of memory, the run goes on with half of it; where a device that lopper opened is lost, it
     /// goes on with a new one. [`Report::retries`] says so.

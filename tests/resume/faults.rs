@@ -136,7 +136,7 @@ fn memory_that_never_suffices_is_an_error_that_says_so() {
 
 /// What two runs read together beyond what one reads is what was done again.
 #[test]
-fn what_is_done_again_is_no_more_than_twice_what_the_slots_hold() {
+fn what_is_done_again_is_no_more_than_what_the_slots_hold_and_one_part() {
     let setup = Setup::new();
     let reads = |rule: &Rule, memory, earlier, stop_at: u64| {
         let (bytes, calls) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
@@ -167,8 +167,10 @@ fn what_is_done_again_is_no_more_than_twice_what_the_slots_hold() {
                 let (rest, _) = reads(&rule, *memory, Earlier::Resume, u64::MAX);
                 let again = (first + rest).saturating_sub(all);
                 eprintln!("{scope:?} in {memory}: of {first} bytes, {again} again");
-                // A chunk in each slot, and what was counted or masked since it was last written down.
-                assert!(again <= 2 * memory, "{scope:?} in {memory}: of {first} bytes, {again} again");
+                // A chunk in each slot, and what was counted or masked since it was last written down: as much again, or a
+                // row of `c.weight`, which no chunk holds, counted and masked.
+                let part = if scope == Scope::Row { 2 * 2 * 40_000 } else { 0 };
+                assert!(again <= memory + part.max(*memory), "{scope:?} in {memory}: of {first} bytes, {again} again");
                 setup.take_output();
             }
         }
