@@ -13,6 +13,8 @@ mod infer;
 mod inspect;
 #[path = "cli/recipes.rs"]
 mod recipes;
+#[path = "cli/schedule.rs"]
+mod schedule;
 #[cfg(unix)]
 #[path = "cli/signals.rs"]
 mod signals;
@@ -31,7 +33,7 @@ fn help_tells_exit_codes_and_examples() {
     for line in ["0  done", "1  failed", "2  the command line", "3  `verify` found a mismatch"] {
         assert!(help.works().out.contains(line), "{}", help.out);
     }
-    for command in ["prune", "recipe", "verify", "infer", "activations", "devices"] {
+    for command in ["prune", "recipe", "verify", "schedule", "infer", "activations", "devices"] {
         let help = lopper(&[command, "--help"]);
         assert!(help.works().out.contains("Examples:") && help.out.contains("Exit codes:"), "{}", help.out);
     }

@@ -26,6 +26,8 @@ Examples:
     lopper prune llama/ -o pruned/ --sparsity 0.6 --scope global --include '*mlp*' --memory 1GiB --report prune.json
   2:4, which is to keep 2 weights of every 4 inputs, by Wanda's score:
     lopper prune llama/ -o pruned/ --keep 2 --of 4 --score wanda --activations norms.safetensors
+  As much as a schedule has at step 500 of a training run:
+    lopper prune model.safetensors -o out.safetensors --schedule polynomial:0:0.8:begin=100:end=1000 --step 500
   A quarter of the filters of a Keras model, those of the smallest L1 norm:
     lopper prune model.safetensors -o out.safetensors --sparsity 0.25 --unit row --norm l1 --layout in-out
   A rule for each kind of layer; look at it first:
@@ -158,6 +160,8 @@ pub enum Command {
     Recipe(RecipeArgs),
     /// Check a pruned checkpoint against its original and its recipe, on the CPU
     Verify(Box<VerifyArgs>),
+    /// Say how much a schedule prunes at which step of training
+    Schedule(super::schedule::ScheduleArgs),
     /// Run a network on data, as it is and pruned: how right, how large, how fast
     Infer(Box<super::infer::InferArgs>),
     /// Measure how a network's inputs and neurons act over data, for scores
@@ -172,7 +176,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 #[command(after_help = PRUNE_HELP)]
-#[command(group = ArgGroup::new("how much").required(true).args(["sparsity", "threshold", "keep", "recipe"]))]
+#[command(group = ArgGroup::new("how much").required(true).args(["sparsity", "threshold", "keep", "schedule", "recipe"]))]
 pub struct PruneArgs {
     /// A .safetensors file, or the folder or index of a sharded checkpoint
     pub input: PathBuf,

@@ -17,6 +17,7 @@ mod progress;
 mod prune;
 mod recipe;
 mod rule;
+mod schedule;
 mod stop;
 mod sweep;
 mod table;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         args::Command::Compare(args) => compare::run(&args),
         args::Command::Recipe(args) => recipe::run(&args),
         args::Command::Verify(args) => verify::run(&args),
+        args::Command::Schedule(args) => schedule::run(&args),
         args::Command::Infer(args) => infer::run(&args),
         args::Command::Activations(args) => activations::run(&args),
         args::Command::Devices(args) => devices::run(&args),

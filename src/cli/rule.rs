@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args, CommandFactory};
+use lopper::Schedule;
 use lopper::pruner::words::{COMPATS, LAYOUTS, NORMS, SCOPES, SCORES};
 use lopper::pruner::{Compat, Draft, Layout, Norm, Recipe, Scope, ScoreWord, Selection, UnitWord};
 
@@ -19,7 +20,7 @@ const WHICH: &str = "Which tensors";
 
 /// One rule, option by option, or a recipe.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("target").args(["sparsity", "threshold", "keep", "recipe"]))]
+#[command(group = ArgGroup::new("target").args(["sparsity", "threshold", "keep", "schedule", "recipe"]))]
 #[command(group = ArgGroup::new("rule").multiple(true).conflicts_with("recipe").args([
     "of", "scope", "unit", "norm", "layout", "compat", "sparsity_for", "score", "activations", "scores", "seed",
     "include", "exclude", "all",
@@ -28,6 +29,12 @@ pub struct RuleArgs {
     /// Prune exactly this share, from 0 to 1; zeros that are already there count
     #[arg(long, value_name = "S", value_parser = share, help_heading = HOW_MUCH)]
     pub sparsity: Option<f64>,
+    /// Prune the share that this schedule has at --step: `lopper schedule --help` shows some
+    #[arg(long, value_name = "SCHEDULE", requires = "step", help_heading = HOW_MUCH)]
+    pub schedule: Option<Schedule>,
+    /// The step of training that --schedule is asked about
+    #[arg(long, value_name = "N", requires = "schedule", help_heading = HOW_MUCH)]
+    pub step: Option<u64>,
     /// Prune every weight whose magnitude is at most T, or every unit whose score is
     #[arg(long, value_name = "T", value_parser = magnitude, help_heading = HOW_MUCH)]
     pub threshold: Option<f64>,
@@ -121,7 +128,7 @@ impl RuleArgs {
                 all: self.all,
                 sparsity_for: self.sparsity_for.clone(),
             },
-            sparsity: self.sparsity,
+            sparsity: self.sparsity.or_else(|| Some(self.schedule.as_ref()?.at(self.step?))),
             threshold: self.threshold,
             keep: self.keep,
             of: self.of,

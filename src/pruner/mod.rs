@@ -16,11 +16,11 @@ mod report;
 mod resume;
 mod rule;
 mod run;
-mod schedule;
 mod score;
 mod scores;
 mod shards;
 mod slabs;
+mod tasks;
 mod verify;
 mod work;
 

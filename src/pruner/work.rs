@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ends::Ends;
 use super::meter::{Meter, OnProgress};
-use super::schedule::{Pruned, Schedule, schedule};
 use super::scores::{self, Scores};
 use super::slabs::Slabs;
+use super::tasks::{Pruned, Tasks, tasks};
 use super::{Action, AdapterReport, Plan, Recipe, Report, RuleReport, Score, TensorReport, Totals};
 use crate::scheduler::{
     self, DoneBytes, Engine, Job, Live, Log, Outcome, Pass, Past, Scoring, Sink, Source, Stage, Times,
@@ -151,7 +151,7 @@ impl Work<'_> {
     /// brings. Where there are several errors, the first is returned.
     pub fn run(&self, copy_rest: &CopyRest<'_>, kept: &Kept<'_>) -> Result<Report> {
         let scores = self.recipe.rules.iter().map(Scores::open).collect::<Result<Vec<_>>>()?;
-        let Schedule { pruned, jobs, tasks } = schedule(self.plan, &self.recipe.rules, &scores, self.ends.tensors)?;
+        let Tasks { pruned, jobs, tasks } = tasks(self.plan, &self.recipe.rules, &scores, self.ends.tensors)?;
         let tensors: Vec<usize> = pruned.iter().map(|pruned| pruned.tensor).collect();
         let done = scheduler::done_bytes(&jobs, &tasks, &kept.past);
         if let Some(begin_with) = kept.begin_with {

@@ -1,8 +1,8 @@
 //! What a recipe asks of each tensor, and the cuts that hold for several.
 
 use super::super::plan::{Plan, PlannedTensor};
-use super::super::schedule::seed_of;
 use super::super::scores::Scores;
+use super::super::tasks::seed_of;
 use super::super::{Recipe, Rule, Score};
 use super::grid::Grid;
 use super::judge::{Judge, Quota, quota};

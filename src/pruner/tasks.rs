@@ -8,7 +8,7 @@ use crate::scheduler::{Each, Job, Scoring, Task};
 use crate::{Dtype, Norm, Result, Shape, Ties};
 
 /// Jobs and tasks for the scheduler.
-pub(super) struct Schedule {
+pub(super) struct Tasks {
     /// What each job is made of.
     pub pruned: Vec<Pruned>,
     /// The matrices.
@@ -30,38 +30,38 @@ pub(super) struct Pruned {
 
 /// # Errors
 /// Those of [`Scores::find`].
-pub(super) fn schedule(plan: &Plan, rules: &[Rule], scores: &[Scores], infos: &[TensorInfo]) -> Result<Schedule> {
-    let mut schedule = Schedule { pruned: Vec::new(), jobs: Vec::new(), tasks: Vec::new() };
+pub(super) fn tasks(plan: &Plan, rules: &[Rule], scores: &[Scores], infos: &[TensorInfo]) -> Result<Tasks> {
+    let mut laid = Tasks { pruned: Vec::new(), jobs: Vec::new(), tasks: Vec::new() };
     let all = || plan.tensors.iter().zip(infos).enumerate();
     let pooled = |rule: usize, target| rules[rule].scope == Scope::Global && !matches!(target, Target::Threshold(_));
     for (tensor, (planned, info)) in all() {
         let (Some(rule), Some(target)) = (planned.rule, planned.target) else { continue };
         if !pooled(rule, target) {
-            let job = schedule.add((tensor, planned, info), rule, rules, scores)?;
-            let task = task(&rules[rule], target, job, &schedule.jobs[job]);
-            schedule.tasks.push(task);
+            let job = laid.add((tensor, planned, info), rule, rules, scores)?;
+            let task = task(&rules[rule], target, job, &laid.jobs[job]);
+            laid.tasks.push(task);
         }
     }
     for (number, rule) in rules.iter().enumerate() {
-        let first = schedule.jobs.len();
+        let first = laid.jobs.len();
         let mut target = None;
         for (tensor, (planned, info)) in all() {
             if planned.rule == Some(number) && planned.target.is_some_and(|target| pooled(number, target)) {
-                schedule.add((tensor, planned, info), number, rules, scores)?;
+                laid.add((tensor, planned, info), number, rules, scores)?;
                 target = planned.target;
             }
         }
         if let Some(target) = target {
-            let jobs = first..schedule.jobs.len();
-            let total = schedule.jobs[first..].iter().map(|job| job.units().weights()).sum();
+            let jobs = first..laid.jobs.len();
+            let total = laid.jobs[first..].iter().map(|job| job.units().weights()).sum();
             let (k, ties) = rank(rule, target, total);
-            schedule.tasks.push(Task::Pool { jobs, k, ties });
+            laid.tasks.push(Task::Pool { jobs, k, ties });
         }
     }
-    Ok(schedule)
+    Ok(laid)
 }
 
-impl Schedule {
+impl Tasks {
     fn add(
         &mut self,
         (tensor, planned, info): (usize, &PlannedTensor, &TensorInfo),
