@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use common::{file_dtype, gpu};
 use lopper::checkpoint::Checkpoint;
-use lopper::infer::{Data, Runner, accuracy, distance, zeros};
+use lopper::infer::{Data, Runner, accuracy, distance};
 use lopper::network::{Chain, Network, Storage};
 use lopper::pruner::{Options, Recipe, Rule, Scope};
 use lopper::safetensors::{self, Dtype as Stored, tensor::TensorView};
@@ -86,7 +86,8 @@ fn a_classifier_is_as_right_as_it_is_known_to_be_in_every_form() {
         for storage in forms {
             assert_eq!(right(&pruned, storage), expected, "{sparsity} {storage:?}");
         }
-        let (found, of) = zeros(&pruned, "fc1.weight").unwrap();
+        let place = pruned.tensors().iter().position(|info| info.name == "fc1.weight").unwrap();
+        let (found, of) = pruned.zeros(place).unwrap();
         assert_eq!((found, of), ((8192.0 * sparsity).round() as u64, 8192));
     }
     let (_folder, pruned) = prune(path, Rule { scope: Scope::Group(4), ..Rule::new(Target::Keep(2)) });

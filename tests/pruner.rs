@@ -5,6 +5,8 @@ mod common;
 mod device;
 #[path = "pruner/memory.rs"]
 mod memory;
+#[path = "pruner/rounds.rs"]
+mod rounds;
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};

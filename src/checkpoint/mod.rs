@@ -50,6 +50,7 @@ mod scaffold;
 mod settle;
 mod tensor;
 mod unfinished;
+mod zeros;
 
 pub use begin::Earlier;
 pub(crate) use begin::{Past, Resumable};

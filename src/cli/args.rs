@@ -28,6 +28,8 @@ Examples:
     lopper prune llama/ -o pruned/ --keep 2 --of 4 --score wanda --activations norms.safetensors
   As much as a schedule has at step 500 of a training run:
     lopper prune model.safetensors -o out.safetensors --schedule polynomial:0:0.8:begin=100:end=1000 --step 500
+  Half of what an earlier round has left:
+    lopper prune half.safetensors -o quarter.safetensors --sparsity 0.5 --from-mask
   A quarter of the filters of a Keras model, those of the smallest L1 norm:
     lopper prune model.safetensors -o out.safetensors --sparsity 0.25 --unit row --norm l1 --layout in-out
   A rule for each kind of layer; look at it first:
@@ -186,6 +188,10 @@ pub struct PruneArgs {
 
     #[command(flatten)]
     pub rule: RuleArgs,
+
+    /// A sparsity is of the weights that are not zero yet: 0.5 of half are a quarter. Reads the input once more
+    #[arg(long, conflicts_with_all = ["threshold", "keep"], help_heading = "How much (one of these)")]
+    pub from_mask: bool,
 
     /// The adapter to use: a part of its name, or its number in `lopper devices`
     #[arg(long, value_name = "NAME|INDEX", help_heading = "How it runs")]

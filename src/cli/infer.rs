@@ -250,9 +250,11 @@ fn storages(form: &Option<Storage>) -> Vec<(Storage, bool)> {
 fn zeros(opened: &Opened, checkpoint: &Checkpoint) -> Result<(u64, u64)> {
     let (mut zeros, mut all) = (0, 0);
     for layer in &opened.chain.layers {
-        let found = lopper::infer::zeros(checkpoint, &layer.weight)?;
-        zeros += found.0;
-        all += found.1;
+        if let Some(place) = checkpoint.tensors().iter().position(|info| info.name == layer.weight) {
+            let found = checkpoint.zeros(place)?;
+            zeros += found.0;
+            all += found.1;
+        }
     }
     Ok((zeros, all))
 }

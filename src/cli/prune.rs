@@ -19,9 +19,10 @@ use super::term::{Paint, paint};
 use super::text::{self, bytes, count, percent};
 
 pub fn run(args: &PruneArgs) -> Result<ExitCode> {
-    let recipe = args.rule.recipe("prune")?;
+    let asked = args.rule.recipe("prune")?;
     // Planned before the GPU is asked for anything: a misspelt glob fails at once, on any machine.
     let checkpoint = Checkpoint::open(&args.input)?;
+    let recipe = if args.from_mask { asked.among_remaining(&checkpoint)? } else { asked };
     let plan = Plan::new(&recipe, checkpoint.tensors())?;
     let output = args.output.as_deref();
     let report_file = args.report.as_ref().map(|path| NewFile::create(path, &args.input, output)).transpose()?;

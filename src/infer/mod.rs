@@ -12,10 +12,8 @@ mod activations;
 mod data;
 mod judge;
 mod runner;
-mod zeros;
 
 pub use activations::Activations;
 pub use data::Data;
 pub use judge::{accuracy, distance};
 pub use runner::Runner;
-pub use zeros::zeros;

@@ -12,6 +12,7 @@ mod meter;
 mod owl;
 mod plan;
 mod recipe;
+mod remaining;
 mod report;
 mod resume;
 mod rule;
