@@ -68,7 +68,7 @@ impl Bench {
 
     fn roof(&self, entry: &'static str, bytes: u64, from: &wgpu::Buffer, to: &wgpu::Buffer) -> f64 {
         let bindings = &[(0, Binding::Uniform), (1, Binding::Read), (2, Binding::ReadWrite)];
-        let spec = KernelSpec { label: entry, source: include_str!("roofs.wgsl"), entry, bindings };
+        let spec = KernelSpec { label: entry, source: include_str!("../shaders/roofs.wgsl"), entry, bindings };
         let tuning = self.gpu.tuning();
         let kernel = Kernel::new(self.gpu.device(), spec, &[("WORKGROUP", tuning.workgroup.into())]);
         let share = dispatch::share((bytes / 64) as u32, tuning.workgroup, tuning.workgroups);

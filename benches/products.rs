@@ -96,7 +96,7 @@ impl Bench {
     /// A roof of `roofs.wgsl`, over as much of a buffer as one binding holds; and how many bytes that is.
     fn roof<'a>(&'a self, race: &mut Race<'a>, entry: &'static str, from: &'a wgpu::Buffer) -> u64 {
         let bindings = &[(0, Binding::Uniform), (1, Binding::Read), (2, Binding::ReadWrite)];
-        let spec = KernelSpec { label: entry, source: include_str!("roofs.wgsl"), entry, bindings };
+        let spec = KernelSpec { label: entry, source: include_str!("../shaders/roofs.wgsl"), entry, bindings };
         let tuning = self.gpu.tuning();
         let kernel = Kernel::new(self.gpu.device(), spec, &[("WORKGROUP", tuning.workgroup.into())]);
         let bytes = from.size().min(self.gpu.max_binding()) & !63;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod compare;
 mod devices;
 mod file;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         args::Command::Compare(args) => compare::run(&args),
         args::Command::Recipe(args) => recipe::run(&args),
         args::Command::Verify(args) => verify::run(&args),
+        args::Command::Bench(args) => bench::run(&args),
         args::Command::Devices(args) => devices::run(&args),
         args::Command::Completions(args) => generated::completions(&args),
         args::Command::Man(args) => generated::man(&args),

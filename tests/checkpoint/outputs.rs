@@ -88,7 +88,7 @@ fn dropped_or_unfinished_outputs_leave_nothing() {
     let error = partly.commit().unwrap_err();
     let unwritten = |p: &CheckpointProblem| matches!(p, CheckpointProblem::Unwritten { written: 23, len: 24, .. });
     assert!(matches!(&error, Error::Checkpoint { problem, .. } if unwritten(problem)), "{error}");
-    let stopped = pending().try_copy_rest(&|_| false, &|_| Err(Error::Cancelled)).unwrap_err();
+    let stopped = pending().try_copy_rest(&|_| false, &|_, _| Err(Error::Cancelled)).unwrap_err();
     assert!(matches!(stopped, Error::Cancelled));
     assert!(!temp.path().join("new").exists());
 
