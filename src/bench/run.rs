@@ -153,8 +153,16 @@ impl Run<'_> {
         }
         for format in asked.formats(self.gpu) {
             let what = || format!("{shape}, sparsity {sparsity:.3}, {format}");
+            let name = format.to_string();
+            // Packing takes long, too.
+            let hopeless: Option<Vec<String>> =
+                asked.batches.iter().map(|&batch| self.hopeless(shape, batch, &name)).collect();
+            if let Some(why) = hopeless.and_then(|mut all| all.pop()) {
+                self.skip(what(), format!("for every batch; {why}"));
+                continue;
+            }
             match self.sparse(masked, &mask, format) {
-                Ok(stored) => all.push((format.to_string(), stored)),
+                Ok(stored) => all.push((name, stored)),
                 Err(error @ (Error::GpuMemory { .. } | Error::View { .. })) => self.skip(what(), error.to_string()),
                 Err(error) => return Err(error),
             }

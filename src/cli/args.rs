@@ -139,7 +139,7 @@ Examples:
     lopper bench --pattern 2:4
     lopper bench --pattern 16x16 --format 16x16 --sparsity 0.5,0.8
   For another program to read:
-    lopper bench --json bench.json
+    lopper bench --json bench.json --html bench.html
 
 First the adapter's roofs are measured, with kernels that do nothing but read, copy and multiply. Then each product is held
 against one in f64, and timed in turn with ours of the dense matrix. Times are medians; those that are not steady have a ~.
@@ -422,6 +422,9 @@ pub struct BenchArgs {
     /// Write the results to this JSON file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write a page to look at: speed-ups, roofs, break-even; one file, no network
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// No progress and no table
     #[arg(short, long)]
     pub quiet: bool,

@@ -12,6 +12,7 @@ use lopper::{Dtype, Format, Shape};
 
 use super::args::BenchArgs;
 use super::file::{NewFile, json};
+use super::page;
 use super::progress::Bar;
 use super::stop::Stop;
 use super::table::Grid;
@@ -19,6 +20,7 @@ use super::term::{Paint, paint};
 use super::text::{self, bytes};
 
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
+    let html = args.html.as_ref().map(|path| NewFile::alone(path)).transpose()?;
     let file = args.json.as_ref().map(|path| NewFile::alone(path)).transpose()?;
     let stop = Stop::listen(file.as_ref().map(NewFile::temporary))?;
     let gpu = pollster::block_on(Gpu::open(args.adapter.as_deref()))?;
@@ -30,6 +32,9 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     drop(bar);
     if let Some(file) = file {
         file.write(json(&results)).context("the results were not written")?;
+    }
+    if let Some(html) = html {
+        page::bench::page(&results).write(html).context("the page was not written")?;
     }
     if !args.quiet {
         text::print(&shown(&results)?)?;
@@ -174,7 +179,8 @@ fn shown(results: &Results) -> Result<String> {
     Ok(text)
 }
 
-fn milliseconds(seconds: f64) -> String {
+/// Milliseconds, with as many digits as can be told apart.
+pub fn milliseconds(seconds: f64) -> String {
     match 1e3 * seconds {
         ms if ms < 1.0 => format!("{ms:.4} ms"),
         ms if ms < 100.0 => format!("{ms:.2} ms"),
