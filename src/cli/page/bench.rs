@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lopper::bench::{Case, Results};
 
 use super::super::bench::milliseconds;
-use super::super::text::{self, bytes};
+use super::super::text::{self, bytes, magnitude};
 use super::{Axis, Cell, Chart, Page, Series, Shape};
 
 /// Charts of speed-ups at most.
@@ -107,7 +107,9 @@ fn speedups(cases: Vec<&Case>) -> Chart {
         let own = cases.iter().filter(|case| case.format == format);
         let mut points: Vec<(f64, f64)> = own.map(|case| (100.0 * case.sparsity, case.speedup)).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        series.push(Series { name: format, points, shape: Shape::Line });
+        // One point is no line.
+        let shape = if points.len() == 1 { Shape::Dots } else { Shape::Line };
+        series.push(Series { name: format, points, shape });
     }
     let most = series.iter().flat_map(|s| &s.points).map(|point| point.1).fold(1.0, f64::max);
     Chart {
@@ -133,21 +135,19 @@ fn roofline(results: &Results) -> Chart {
     let ((left, right), (bottom, _)) = (ends(|p| p.0), ends(|p| p.1));
     let roof = |x: f64| (results.roofs.fma.min(results.roofs.read * x.exp2()) / 1e9).log2();
     let ridge = (results.roofs.fma / results.roofs.read).log2().clamp(left, right);
-    let mut series = vec![Series {
-        name: "roof".into(),
-        points: [left, ridge, right].map(|x| (x, roof(x))).to_vec(),
-        shape: Shape::Line,
-    }];
     let all: Vec<&Case> = results.cases.iter().collect();
     let named = |name: &str, of: &dyn Fn(&Case) -> bool| Series {
         name: name.into(),
         points: results.cases.iter().filter(|case| of(case)).map(place).collect(),
         shape: Shape::Dots,
     };
-    series.push(named("dense", &|case| case.format.starts_with("dense")));
+    // In the order of the other charts, for the same colours.
+    let mut series = vec![named("dense", &|case| case.format.starts_with("dense"))];
     series.extend(formats(&all).iter().map(|format| named(format, &|case| &case.format == format)));
+    let points = [left, ridge, right].map(|x| (x, roof(x))).to_vec();
+    series.push(Series { name: "roof".into(), points, shape: Shape::Line });
     let top = series.iter().flat_map(|s| &s.points).map(|point| point.1).fold(bottom + 1.0, f64::max);
-    let power = |v: f64| if v.abs() < 10.0 { format!("{:.3}", v.exp2()) } else { format!("2^{v:.0}") };
+    let power = |v: f64| if v.abs() < 10.0 { magnitude(v.exp2()) } else { format!("2^{v:.0}") };
     Chart {
         x: Axis { label: "operations for each byte moved", range: left..right, show: power },
         y: Axis { label: "GFLOPS", range: bottom..top + 0.5, show: power },
