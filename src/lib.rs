@@ -22,6 +22,7 @@
 //! | a safetensors checkpoint | [`pruner::Pruner`] |
 //! | tensors that come from and go to anywhere, larger than the GPU | [`Pruner::prune_tensors`](pruner::Pruner::prune_tensors), a [`pruner::Source`] and a [`pruner::Sink`] |
 //! | a pruned matrix or model, and inputs for it | [`sparse`] and [`network`] |
+//! | a GPU, and the question whether sparse products pay on it | [`bench`](mod@bench) |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
 //! | a network, and data to run it on | [`infer`] |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
@@ -33,6 +34,7 @@
 //! pruner ─┬────► checkpoint        a rule becomes a plan, a plan is run; tensors in files
 //!    ▼  inspect                    what weights are like, on the CPU
 //! scheduler      record, sparse    chunks through a ring of slots; whole prunings and products in a caller's commands
+//!    │             network, bench    above sparse: chains of layers; what products are worth here
 //!    └─────┬───────┘
 //!       kernels ──► gpu            one module per shader; what is needed of a device
 //!          ▼
@@ -69,6 +71,7 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+pub mod bench;
 pub mod checkpoint;
 mod error;
 #[doc(hidden)]

@@ -33,7 +33,7 @@ fn help_tells_exit_codes_and_examples() {
     for line in ["0  done", "1  failed", "2  the command line", "3  `verify` found a mismatch"] {
         assert!(help.works().out.contains(line), "{}", help.out);
     }
-    for command in ["prune", "recipe", "verify", "schedule", "infer", "activations", "devices"] {
+    for command in ["prune", "recipe", "verify", "schedule", "infer", "activations", "bench", "devices"] {
         let help = lopper(&[command, "--help"]);
         assert!(help.works().out.contains("Examples:") && help.out.contains("Exit codes:"), "{}", help.out);
     }
@@ -50,6 +50,9 @@ fn senseless_command_lines_exit_with_2() {
     prune(&["--threshold=-1"]).fails(2, &["magnitude"]);
     prune(&["--keep", "many"]).fails(2, &["many"]);
     prune(&["--sparsity", "0.5", "--scope", "layer"]).fails(2, &["possible values: tensor, row, global"]);
+    lopper(&["bench", "--shape", "4096"]).fails(2, &["ROWSxCOLS"]);
+    lopper(&["bench", "--format", "dense"]).fails(2, &["bitmask"]);
+    lopper(&["bench", "--pattern", "2:", "--dtype", "f8"]).fails(2, &["2:4"]);
     prune(&["--sparsity", "0.5", "--memory", "1XB"]).fails(2, &["512MiB"]);
     prune(&["--sparsity", "0.5", "--all", "--include", "*"]).fails(2, &["cannot be used with"]);
     prune(&["--sparsity", "0.5", "--sparsity-for", "conv"]).fails(2, &["GLOB=S"]);
@@ -237,6 +240,29 @@ fn verify_needs_no_gpu_and_tells_a_cut_that_does_not_hold() {
         ran.out
     );
     lopper(&["verify", MODEL, &folder.at("none")]).fails(1, &["lopper: error:", "none"]);
+}
+
+#[test]
+fn a_benchmark_prints_what_it_writes() {
+    if !gpu() {
+        return;
+    }
+    let folder = Folder::new();
+    let file = folder.at("bench.json");
+    let args =
+        ["bench", "--shape", "64x128", "--batch", "2", "--sparsity", "0.9", "--format", "bitmask,csr", "--time", "20"];
+    let more = ["--json".to_string(), file.clone()].into_iter().chain(adapter());
+    let ran = lopper(&args.iter().map(|arg| arg.to_string()).chain(more).collect::<Vec<_>>());
+    let json: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let cases = json["cases"].as_array().unwrap();
+    assert!(!cases.is_empty() && json["roofs"]["read"].as_f64().unwrap() > 0.0, "{json}");
+    for case in cases {
+        let format = case["format"].as_str().unwrap();
+        assert!(ran.works().out.contains(format) && case["error"].as_f64().unwrap() <= 1e-5, "{}", ran.out);
+    }
+    assert!(ran.out.contains("roofs: read") && ran.out.contains(&format!("{} products", cases.len())), "{}", ran.out);
+    let large = lopper(&["bench", "--shape", "65536x65535", "--quiet"]);
+    large.fails(1, &["8589803520 bytes", "the device binds"]);
 }
 
 #[cfg(unix)]

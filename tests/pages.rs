@@ -119,7 +119,25 @@ fn pages_are_what_the_json_says_at_any_width_in_both_colours() {
     lopper(&prune).works();
     let prune: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
 
-    for (name, charts) in [("inspect", 2), ("sweep", 2), ("compare", 2), ("prune", 2)] {
+    let (html, measured) = (page("bench"), folder.at("bench.json"));
+    let bench = [
+        "bench",
+        "--shape",
+        "64x128",
+        "--batch",
+        "1,2",
+        "--sparsity",
+        "0.5,0.9",
+        "--format",
+        "ell,csr",
+        "--time",
+        "60",
+    ];
+    let bench = [&bench[..], &["-q", "--html", &html, "--json", &measured]].concat();
+    lopper(&bench.iter().map(|arg| arg.to_string()).chain(adapter()).collect::<Vec<_>>()).works();
+    let bench: Value = serde_json::from_slice(&fs::read(&measured).unwrap()).unwrap();
+
+    for (name, charts) in [("inspect", 2), ("sweep", 2), ("compare", 2), ("prune", 2), ("bench", 3)] {
         // Chromium's windows are not narrower than 500.
         for (width, dark) in [(1200, false), (500, true)] {
             let probe = probe(&folder, &page(name), width, dark);
@@ -154,6 +172,19 @@ fn pages_are_what_the_json_says_at_any_width_in_both_colours() {
                 "compare" => {
                     same(&probe, "masks agree", &compare["tensors"], |t| t["agreement"].as_f64());
                     same(&probe, "‖A − B‖ / ‖A‖", &compare["tensors"], |t| t["error"].as_f64());
+                }
+                "bench" => {
+                    let cases = bench["cases"].as_array().unwrap();
+                    for (name, of) in [("time", "seconds"), ("of its roof", "of_roof"), ("off f64", "error")] {
+                        let shown = column(&probe, name);
+                        assert_eq!(shown.len(), cases.len());
+                        for ((_, shown), case) in shown.iter().zip(cases) {
+                            let json = case[of].as_f64().or(case["time"][of].as_f64()).unwrap();
+                            let shown: f64 = shown.parse().unwrap();
+                            assert!((shown - json).abs() <= 1e-12 * json, "{name}: {shown} {json}");
+                        }
+                    }
+                    assert_eq!(column(&probe, "best").len(), bench["break_even"].as_array().unwrap().len());
                 }
                 _ => {
                     same(&probe, "zeros after", &prune["tensors"], |t| t["zeros"].as_f64());

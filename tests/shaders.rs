@@ -59,7 +59,7 @@ fn specialised(name: &str, source: &str, entry: &str, size: u32) -> (Module, Mod
 }
 
 fn each(mut check: impl FnMut(&str, &str, &Module, &ModuleInfo)) {
-    for &(name, source, entries) in SHADERS.iter().chain(SUBGROUP_SHADERS) {
+    for &(name, source, entries) in SHADERS.iter().chain(SUBGROUP_SHADERS).chain(lopper::bench::SHADERS) {
         for entry in entries {
             for size in [1, 2, 4] {
                 let (module, info) = specialised(name, source, entry, size);

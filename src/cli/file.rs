@@ -30,6 +30,12 @@ impl NewFile {
                 bail!("will not write {name}: that is in the {what}; choose a place outside of it");
             }
         }
+        Self::alone(path)
+    }
+
+    /// Opens it where there is no checkpoint.
+    pub fn alone(path: &Path) -> Result<Self> {
+        let (name, place) = (path.display(), resolve(path)?);
         if place.is_dir() || place.extension().is_some_and(|e| e == "safetensors") {
             bail!("will not write {name}: that is a folder, or the name of a checkpoint");
         }

@@ -4,6 +4,7 @@
 
 mod activations;
 mod args;
+mod bench;
 mod compare;
 mod devices;
 mod file;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         args::Command::Schedule(args) => schedule::run(&args),
         args::Command::Infer(args) => infer::run(&args),
         args::Command::Activations(args) => activations::run(&args),
+        args::Command::Bench(args) => bench::run(&args),
         args::Command::Devices(args) => devices::run(&args),
         args::Command::Completions(args) => generated::completions(&args),
         args::Command::Man(args) => generated::man(&args),

@@ -37,6 +37,14 @@ impl Bar {
         Self(ProgressBar::with_draw_target(Some(0), target(quiet)).with_style(style()), Mutex::default())
     }
 
+    /// What is being done, and how many of such things are done.
+    pub fn say(&self, what: &str, done: u64, all: u64) {
+        self.0.set_length(all);
+        self.0.set_position(done);
+        self.0.set_message(format!("{done} of {all}: {what}"));
+        self.0.tick();
+    }
+
     pub fn set(&self, done: u64, all: u64) {
         if self.0.is_hidden() {
             return;

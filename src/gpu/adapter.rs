@@ -36,7 +36,7 @@ pub async fn adapters() -> Vec<AdapterInfo> {
 pub(super) fn features_for(kind: wgpu::DeviceType) -> wgpu::Features {
     match kind {
         wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu => OPTIONAL_FEATURES,
-        _ => wgpu::Features::SUBGROUP,
+        _ => OPTIONAL_FEATURES.difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
     }
 }
 
@@ -145,6 +145,7 @@ impl AdapterInfo {
             features: vec![
                 ("MAPPABLE_PRIMARY_BUFFERS", has(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)),
                 ("SUBGROUP", has(wgpu::Features::SUBGROUP)),
+                ("TIMESTAMP_QUERY", has(wgpu::Features::TIMESTAMP_QUERY)),
             ],
         }
     }

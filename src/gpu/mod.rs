@@ -40,7 +40,8 @@ pub const REQUIRED: &[(&str, u64)] = &[
 ];
 
 /// The features that lopper uses where an adapter has them. It needs none.
-pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS.union(wgpu::Features::SUBGROUP);
+pub const OPTIONAL_FEATURES: wgpu::Features =
+    wgpu::Features::MAPPABLE_PRIMARY_BUFFERS.union(wgpu::Features::SUBGROUP).union(wgpu::Features::TIMESTAMP_QUERY);
 
 /// Reading and raising by name, from one list of names.
 macro_rules! limits {

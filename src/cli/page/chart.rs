@@ -34,6 +34,8 @@ pub struct Series {
 #[derive(Clone, Copy, PartialEq)]
 pub enum Shape {
     Line,
+    /// One at each point.
+    Dots,
     /// From 0 up, as wide as this around each point.
     Bars(f64),
 }
@@ -98,6 +100,9 @@ impl Chart {
                 Shape::Line => {
                     chart.draw_series(LineSeries::new(points(), color(number).stroke_width(2)))?;
                 }
+                Shape::Dots => {
+                    chart.draw_series(points().map(|point| Circle::new(point, 4, color(number).filled())))?;
+                }
                 Shape::Bars(width) => {
                     let bar = |(x, y): (f64, f64)| {
                         let corners = [(x - width / 2.0, self.y.range.start), (x + width / 2.0, y)];
@@ -118,7 +123,7 @@ impl Chart {
                 let said = format!("{}, {}: {}", series.name, (self.x.show)(point.0), (self.y.show)(point.1));
                 let said = escaped(&said);
                 match series.shape {
-                    Shape::Line => {
+                    Shape::Line | Shape::Dots => {
                         write!(
                             spots,
                             "<circle class=\"spot\" cx=\"{x}\" cy=\"{y}\" r=\"7\"><title>{said}</title></circle>"

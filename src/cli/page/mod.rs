@@ -1,5 +1,6 @@
 //! HTML pages: one file each, nothing from a network, light and dark, of any width. Tables sort; charts are SVG.
 
+pub mod bench;
 mod chart;
 pub mod compare;
 pub mod inspect;

@@ -1,0 +1,173 @@
+//! What was found.
+
+use serde::Serialize;
+
+use crate::gpu::AdapterInfo;
+
+/// Medians whose quartiles lie further apart than this share of them are not steady.
+pub const STEADY: f64 = 0.05;
+
+/// The results of a run. Later versions only add fields.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Results {
+    /// The version of lopper that ran.
+    pub lopper: &'static str,
+    /// On which adapter.
+    pub adapter: AdapterInfo,
+    /// Which clock: `timestamps` of the GPU, or the one on the `wall` around a submission.
+    pub clock: &'static str,
+    /// Why, in words.
+    pub clock_why: String,
+    /// The adapter's roofs.
+    pub roofs: Roofs,
+    /// Every case that was timed.
+    pub cases: Vec<Case>,
+    /// Where each format begins to pay.
+    pub break_even: Vec<BreakEven>,
+    /// What was not timed, and why.
+    pub skipped: Vec<Skip>,
+    /// Whether it was stopped.
+    pub stopped: bool,
+    /// Seconds in all.
+    pub seconds: f64,
+    /// Seconds in which the GPU ran what is measured.
+    pub measuring: f64,
+}
+
+/// A time: a median, and how far apart others were.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Moment {
+    /// The median, in seconds.
+    pub seconds: f64,
+    /// The distance of the quartiles as a share of the median.
+    pub spread: f64,
+    /// Whether that is at most [`STEADY`].
+    pub steady: bool,
+    /// How many times it was measured.
+    pub rounds: usize,
+}
+
+/// What the adapter does at most, with kernels that do nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Roofs {
+    /// Bytes read per second.
+    pub read: f64,
+    /// Bytes read and written per second, of a copy.
+    pub copy: f64,
+    /// Floating-point operations per second, two for each multiply-add.
+    pub fma: f64,
+    /// The least steady of the three.
+    pub spread: f64,
+}
+
+/// A product that was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Case {
+    /// Outputs.
+    pub rows: u64,
+    /// Inputs.
+    pub cols: u64,
+    /// Element type of the weights.
+    pub dtype: String,
+    /// Which weights are gone.
+    pub pattern: String,
+    /// The share of them that is, exactly.
+    pub sparsity: f64,
+    /// Vectors at once.
+    pub batch: u32,
+    /// `dense`; `dense, by vector`, which is the same with one vector after the other; or how it is stored.
+    pub format: String,
+    /// Time of one product.
+    pub time: Moment,
+    /// Bytes of matrix, inputs and outputs: what has to be moved at least.
+    pub bytes: u64,
+    /// Bytes of the matrix.
+    pub matrix_bytes: u64,
+    /// Those of the dense matrix over them.
+    pub memory: f64,
+    /// `read` or `fma`: the roof that would be reached first.
+    pub roof: &'static str,
+    /// What that roof allows as a share of what was measured.
+    pub of_roof: f64,
+    /// How many times as fast as the faster of our dense products, by the median over rounds in which both were timed.
+    pub speedup: f64,
+    /// ‖y − y′‖ / ‖y′‖ against the product in f64.
+    pub error: f64,
+}
+
+/// From which sparsity on a format is faster than dense.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BreakEven {
+    /// Outputs.
+    pub rows: u64,
+    /// Inputs.
+    pub cols: u64,
+    /// Vectors at once.
+    pub batch: u32,
+    /// How it is stored.
+    pub format: String,
+    /// The sparsity, between measured ones on a straight line; none where it never is faster.
+    pub sparsity: Option<f64>,
+    /// Whether it is faster already at the least sparsity that was measured.
+    pub at_once: bool,
+    /// The highest speed-up that was measured.
+    pub best: f64,
+}
+
+/// What was not timed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Skip {
+    /// What.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// Whether its result was wrong.
+    pub wrong: bool,
+}
+
+impl Results {
+    /// Finds where formats begin to pay, from the cases.
+    pub(super) fn find_break_even(&mut self) {
+        let mut found: Vec<BreakEven> = Vec::new();
+        for case in self.cases.iter().filter(|case| !case.format.starts_with("dense")) {
+            let same = |other: &&Case| {
+                (other.rows, other.cols, other.batch, &other.format) == (case.rows, case.cols, case.batch, &case.format)
+            };
+            let Case { rows, cols, batch, ref format, .. } = *case;
+            if found.iter().any(|b| (b.rows, b.cols, b.batch, &b.format) == (rows, cols, batch, format)) {
+                continue;
+            }
+            let mut curve: Vec<(f64, f64)> =
+                self.cases.iter().filter(same).map(|case| (case.sparsity, case.speedup)).collect();
+            curve.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let best = curve.iter().map(|point| point.1).fold(0.0, f64::max);
+            let at_once = curve.first().is_some_and(|point| point.1 >= 1.0);
+            found.push(BreakEven { rows, cols, batch, format: format.clone(), sparsity: even(&curve), at_once, best });
+        }
+        self.break_even = found;
+    }
+}
+
+/// From which sparsity on the speed-up stays at 1 or above, between the points on a straight line.
+fn even(curve: &[(f64, f64)]) -> Option<f64> {
+    let last = curve.last().filter(|point| point.1 >= 1.0)?;
+    let Some(below) = curve.iter().rposition(|point| point.1 < 1.0) else { return Some(curve[0].0) };
+    let ((s, low), (t, high)) = (curve[below], *curve.get(below + 1).unwrap_or(last));
+    Some(s + (t - s) * (1.0 - low) / (high - low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_breaks_even_where_it_stays_above() {
+        assert_eq!(even(&[]), None);
+        assert_eq!(even(&[(0.0, 0.5), (0.5, 0.9)]), None);
+        assert_eq!(even(&[(0.0, 0.5), (0.5, 1.5)]), Some(0.25));
+        assert_eq!(even(&[(0.5, 1.5), (0.9, 3.0)]), Some(0.5), "at once");
+        assert_eq!(even(&[(0.0, 1.1), (0.5, 0.5), (0.7, 1.5)]), Some(0.6), "a win that does not last is none");
+        assert_eq!(even(&[(0.0, 1.1), (0.5, 0.5)]), None);
+    }
+}
