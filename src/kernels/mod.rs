@@ -162,6 +162,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
 #[doc(hidden)]
 pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
     ("gemv", gemv::SUBGROUPS.source, &["main"]),
+    ("gemv_lanes", gemv::LANES.source, &["main"]),
     ("gemm_lanes", gemm::LANES.source, &["main"]),
     ("bitmask", bitmask::STORAGE_SUBGROUPS.source, &["main"]),
     ("bitmask", bitmask::LENT_SUBGROUPS.source, &["main"]),
