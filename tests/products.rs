@@ -60,6 +60,25 @@ fn gemv_and_gemm_are_near_the_twin_and_f64() {
 }
 
 #[test]
+fn every_half_is_decoded_with_and_without_the_builtin() {
+    // Each of them in a row of its own.
+    let bits: Vec<u16> = (0..=u16::MAX).collect();
+    let x = buffer(bytemuck::cast_slice(&[1.0_f32]));
+    let weights = buffer(bytemuck::cast_slice(&bits));
+    let view = MatrixView::dense(&weights, 0, Dtype::F16, 1 << 16, 1);
+    let kernels = Kernels::new(gpu().device(), gpu().tuning());
+    for (name, kernels) in [("builtin", kernels.clone()), ("integers", kernels.without_half_builtin())] {
+        let y = poisoned(4 << 16);
+        run_pass(|pass| kernels.gemv(pass, &view, &x, &y, Epilogue::default()).unwrap());
+        for (&bits, got) in bits.iter().zip(floats(&y)) {
+            let want = half::f16::from_bits(bits).to_f32();
+            assert!(got == want || got.is_nan() && want.is_nan(), "{name} {bits:#06x}: {got} {want}");
+        }
+    }
+    check();
+}
+
+#[test]
 fn activations_follow_the_bias() {
     for (name, kernels) in all_kernels() {
         let (rows, cols) = (70, 36);

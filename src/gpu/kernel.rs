@@ -61,9 +61,20 @@ impl Kernel {
         constants: &[(&str, f64)],
         cache: Option<&wgpu::PipelineCache>,
     ) -> Self {
+        Self::of_source(device, spec, spec.source, constants, cache)
+    }
+
+    /// The same from a source other than the spec's.
+    pub(crate) fn of_source(
+        device: &wgpu::Device,
+        spec: KernelSpec,
+        source: &str,
+        constants: &[(&str, f64)],
+        cache: Option<&wgpu::PipelineCache>,
+    ) -> Self {
         let label = Some(spec.label);
         let make = MAKE_MODULE.get().copied().unwrap_or(wgpu::Device::create_shader_module);
-        let source = wgpu::ShaderSource::Wgsl(spec.source.into());
+        let source = wgpu::ShaderSource::Wgsl(source.into());
         let module = make(device, wgpu::ShaderModuleDescriptor { label, source });
         let entries: Vec<_> = spec
             .bindings

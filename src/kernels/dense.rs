@@ -56,7 +56,8 @@ impl Dense<'_> {
 }
 
 impl Kernels {
-    /// Records a dense product in as many dispatches as bindings ask for; a workgroup takes `tile` rows by vectors.
+    /// Records a dense product in as many dispatches as bindings ask for; a workgroup takes `tile` rows by vectors,
+    /// which are lent to kernels that read them so.
     pub(super) fn dense(
         &self,
         to: &mut impl Record,
@@ -64,6 +65,7 @@ impl Kernels {
         dense: &Dense<'_>,
         tile: (u32, u32),
         more: &[(&str, f64)],
+        lent: Option<&wgpu::Buffer>,
     ) -> Result<()> {
         let Dense { view, columns, x, y, epilogue } = dense;
         let aligned = dense.aligned();
@@ -100,7 +102,7 @@ impl Kernels {
                 uniform.as_entire_buffer_binding(),
                 Self::quads(part.binding(), &none),
                 part.binding(),
-                Self::quads(x.binding(), &none),
+                lent.map_or_else(|| Self::quads(x.binding(), &none), wgpu::Buffer::as_entire_buffer_binding),
                 x.binding(),
                 epilogue.binding(*x),
                 y.binding(),

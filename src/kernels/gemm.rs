@@ -66,9 +66,10 @@ impl Kernels {
                 &dense,
                 (64, if wide { 32 } else { 16 }),
                 &[("WIDE", f64::from(u8::from(wide)))],
+                None,
             );
         }
         self.check_steps(view.cols, 200_000)?;
-        self.dense(to, SPEC, &dense, (64, 64), &[])
+        self.dense(to, SPEC, &dense, (64, 64), &[], None)
     }
 }

@@ -62,6 +62,7 @@ mod epilogue;
 mod gemm;
 mod gemv;
 mod group;
+mod halves;
 mod histogram;
 mod lend;
 mod mask;
@@ -162,6 +163,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
 #[doc(hidden)]
 pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
     ("gemv", gemv::SUBGROUPS.source, &["main"]),
+    ("gemv_lanes", gemv::LANES.source, &["main"]),
     ("gemm_lanes", gemm::LANES.source, &["main"]),
     ("bitmask", bitmask::STORAGE_SUBGROUPS.source, &["main"]),
     ("bitmask", bitmask::LENT_SUBGROUPS.source, &["main"]),
@@ -225,6 +227,8 @@ struct Cache {
     uniforms: HashMap<Vec<u8>, wgpu::Buffer>,
     /// What vectors are lent in.
     lent: Option<wgpu::Buffer>,
+    /// Whether shaders have `unpack2x16float`; none until that was tried.
+    halves: Option<bool>,
 }
 
 /// Uniform buffers kept for parameters that come again, as those of equally shaped layers do.
@@ -290,7 +294,8 @@ impl Kernels {
             return kernel.clone();
         }
         // Compiled outside the lock: two threads may do the same work once, none waits for another's.
-        let kernel = Kernel::cached(&self.device, spec, extra, self.pipeline_cache.as_ref());
+        let source = self.source_for(spec.source);
+        let kernel = Kernel::of_source(&self.device, spec, &source, extra, self.pipeline_cache.as_ref());
         self.cache().pipelines.entry((spec.label, variant)).or_insert(kernel).clone()
     }
 

@@ -16,7 +16,7 @@ pub struct Choice {
 
 /// Shares of weights that must be gone before sliced ELL pays on a software adapter, as measured: for f32, for 16 bits,
 /// and for more than four vectors.
-const ELL_PAYS: [f64; 3] = [0.35, 0.5, 0.8];
+const ELL_PAYS: [f64; 3] = [0.35, 0.55, 0.8];
 
 /// Shares of the dense matrix's bytes up to which fewer bytes are taken to be faster on a GPU, for up to four vectors and
 /// for more. Estimates: no GPU has been measured.

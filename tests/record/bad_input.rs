@@ -144,9 +144,10 @@ fn knobs_out_of_range() {
     for row_workgroup in [0, 3, 256] {
         refused(Tuning { row_workgroup, ..Tuning::GPU }, &format!("row_workgroup is {row_workgroup}"));
     }
-    for capacity in [0, 1, 1000] {
+    for capacity in [0, 1, 1000, 1 << 23] {
         refused(Tuning { capacity, ..Tuning::GPU }, &format!("capacity is {capacity}"));
     }
+    refused(Tuning { workgroup: 2, ..Tuning::CPU }, "sample is 32768, 16384 weights for 2 threads will do");
 }
 
 #[test]

@@ -1,0 +1,48 @@
+// A dense matrix of 16 bits times one vector on an adapter whose threads are SIMD lanes, then bias and activation: eight rows per
+// workgroup of one subgroup, x lent (see `lend.wgsl`). `gemv.wgsl` is for everything else.
+//
+// Bytes per weight: 2 from memory, and 1/2 from cache for x. Each lane's read of weights is one by itself there, a read of x is
+// not: so x costs little, and less for eight rows than for four. Sums are f32: one per thread and row.
+
+override ALIGNED: bool = true; // rows of weights start on 16 bytes
+
+// 8 weights times 8 numbers of x.
+fn eight(at: u32, v: vec4f, w: vec4f) -> f32 {
+    let quad = quads[at];
+    return dot(four(quad.xy), v) + dot(four(quad.zw), w);
+}
+
+fn finish(sums: vec4f, row: u32, local: u32, lane: Lane) {
+    let total = sum_lanes(sums, local, lane);
+    for (var i = local; i < 4u; i += WORKGROUP) {
+        if row + i < sizes.rows { y[sizes.above + row + i] = epilogue(total[i], sizes.above + row + i); }
+    }
+}
+
+fn product(workgroup: u32, local: u32, lane: Lane) {
+    let row = 8u * workgroup;
+    if row >= sizes.rows { return; }
+    let a = vec4u(start_of(row), start_of(row + 1u), start_of(row + 2u), start_of(row + 3u));
+    let b = vec4u(start_of(row + 4u), start_of(row + 5u), start_of(row + 6u), start_of(row + 7u));
+    var above = vec4f();
+    var below = vec4f();
+    var done = 0u;
+    if ALIGNED {
+        let p = a / 8u;
+        let q = b / 8u;
+        let steps = sizes.cols / 8u;
+        for (var k = local; k < steps; k += WORKGROUP) {
+            let v = x[2u * k];
+            let w = x[2u * k + 1u];
+            above += vec4f(eight(p.x + k, v, w), eight(p.y + k, v, w), eight(p.z + k, v, w), eight(p.w + k, v, w));
+            below += vec4f(eight(q.x + k, v, w), eight(q.y + k, v, w), eight(q.z + k, v, w), eight(q.w + k, v, w));
+        }
+        done = 8u * steps;
+    }
+    for (var c = done + local; c < sizes.cols; c += WORKGROUP) {
+        above += vec4f(weight(a.x + c), weight(a.y + c), weight(a.z + c), weight(a.w + c)) * x_at(c);
+        below += vec4f(weight(b.x + c), weight(b.y + c), weight(b.z + c), weight(b.w + c)) * x_at(c);
+    }
+    finish(above, row, local, lane);
+    finish(below, row + 4u, local, lane);
+}
