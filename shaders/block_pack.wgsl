@@ -1,5 +1,6 @@
 // Weights and a mask become blocks (see `block_parts.wgsl`), in three kernels: `count` kept blocks of each row of blocks and flag
-// them, the sums of `scan.wgsl`, `fill`; one thread per block.
+// them, one thread per block; the sums of `scan.wgsl`; `fill`, one thread per `view.span` blocks side by side, 1 to 32, a power of
+// two: on SIMD lanes a thread with none to move waits for those that have some.
 //
 // Packing is done once, so it is simple rather than fast. All of `index`, `values` and `flags` is zero before.
 
@@ -43,27 +44,36 @@ fn count(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, 
     atomicOr(&flags[block_row * flag_words() + block / 32u], 1u << (block & 31u));
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn fill(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, @builtin(local_invocation_index) local: u32) {
-    let number = linear(id, ids) * WORKGROUP + local;
-    if number >= block_rows() * block_cols() { return; }
-    let block_row = number / block_cols();
-    let block = number % block_cols();
-    let flag = block_row * flag_words() + block / 32u;
-    let here = atomicLoad(&flags[flag]);
-    if (here >> (block & 31u) & 1u) == 0u { return; }
-    var n = atomicLoad(&index[block_row]) + countOneBits(here & ((1u << (block & 31u)) - 1u));
-    for (var f = block_row * flag_words(); f < flag; f++) { n += countOneBits(atomicLoad(&flags[f])); }
+// The weights of a kept block, the `n`th.
+fn move_block(block_row: u32, block: u32, n: u32) {
     let at = block_rows() + 1u + (n >> 1u);
     if at < arrayLength(&index) { atomicOr(&index[at], block << (16u * (n & 1u))); }
     let end = min((block + 1u) * WIDTH, view.cols);
     for (var row = block_row * HEIGHT; row < min((block_row + 1u) * HEIGHT, view.rows); row++) {
         let bits = bits_between(row, block * WIDTH, end);
+        let start = start_in_row(row, 0u) + block * WIDTH;
         for (var c = 0u; c < end - block * WIDTH; c++) {
-            if (bits >> c & 1u) == 1u {
-                let place = (n * HEIGHT + row % HEIGHT) * WIDTH + c;
-                put(place, bits_at(start_in_row(row, 0u) + block * WIDTH + c));
-            }
+            if (bits >> c & 1u) == 1u { put((n * HEIGHT + row % HEIGHT) * WIDTH + c, bits_at(start + c)); }
         }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn fill(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) ids: vec3u, @builtin(local_invocation_index) local: u32) {
+    let number = linear(id, ids) * WORKGROUP + local;
+    let parts = (block_cols() + view.span - 1u) / view.span;
+    let block_row = number / parts;
+    if block_row >= block_rows() { return; }
+    let first = number % parts * view.span;
+    let flag = block_row * flag_words() + first / 32u;
+    let here = atomicLoad(&flags[flag]);
+    var left = (here >> (first & 31u)) & (0xffffffffu >> (32u - view.span));
+    if left == 0u { return; }
+    var n = atomicLoad(&index[block_row]) + countOneBits(here & ((1u << (first & 31u)) - 1u));
+    for (var f = block_row * flag_words(); f < flag; f++) { n += countOneBits(atomicLoad(&flags[f])); }
+    while left != 0u {
+        move_block(block_row, first + firstTrailingBit(left), n);
+        left &= left - 1u;
+        n += 1u;
     }
 }

@@ -60,23 +60,30 @@ impl Kernels {
         values: Part<'_>,
     ) -> Result<()> {
         mask::check_outputs(view, pack.mask, None)?;
-        let parts = view.cols.div_ceil(32).div_ceil(self.part(view));
+        let parts = view.cols.div_ceil(32).div_ceil(self.part(pack.format, view));
         let (spec, threads) = match pack.format {
             Format::Bitmask => (bitmask::FILL, view.rows * parts),
             Format::SlicedEll { slice } => (ell::FILL, view.rows.div_ceil(slice) * slice * parts),
             Format::Csr => (csr::FILL, view.rows * parts),
             Format::Nm { .. } => (nm::FILL, view.mask_words() as u32),
-            Format::Block { rows, cols } => (block::FILL, blocks(view, (rows, cols))),
+            Format::Block { rows, cols } => (
+                block::FILL,
+                view.rows.div_ceil(rows) * view.cols.div_ceil(cols).div_ceil(self.part(pack.format, view)),
+            ),
         };
         self.pack_by(to, spec, view, pack, Some(values), threads);
         Ok(())
     }
 
     /// Words of a row's mask that one thread moves: a power of two, at most a tile of bitmask. Each thread counts what its row keeps
-    /// before it, so rows have no more than a few dozen parts.
-    fn part(&self, view: &MatrixView<'_>) -> u32 {
+    /// before it, so rows have no more than a few dozen parts. Of blocks, how many.
+    fn part(&self, format: Format, view: &MatrixView<'_>) -> u32 {
         let words = view.cols.div_ceil(32);
-        if self.tuning.simd { 32 } else { words.div_ceil(32).next_power_of_two().clamp(4, 32) }
+        match format {
+            _ if self.tuning.simd => 32,
+            Format::Block { .. } => 1,
+            _ => words.div_ceil(32).next_power_of_two().clamp(4, 32),
+        }
     }
 
     /// Records one of the kernels that pack, with as many threads as it has things to do.
@@ -96,7 +103,7 @@ impl Kernels {
         constants.extend(of_format);
         variant.mode = mode.into();
         let kernel = self.kernel(spec, variant, &constants);
-        let uniform = self.uniform(&view.words(self.part(view)));
+        let uniform = self.uniform(&view.words(self.part(pack.format, view)));
         let bindings: Vec<_> = spec
             .bindings
             .iter()
