@@ -76,6 +76,23 @@ fn matrices_are_pruned_in_place_by_number_and_by_buffer() {
 }
 
 #[test]
+fn matrices_in_buffers_of_a_word_are_pruned() {
+    for lopper in both() {
+        for (dtype, cols) in Dtype::ALL.into_iter().flat_map(|dtype| [(dtype, 1), (dtype, 2)]) {
+            let case = Case::new(dtype, (1, cols, 0, 0), Fill::Normal, 2);
+            let weights = buffer(&case.bytes);
+            let before = read(&weights);
+            let views = [MatrixView::dense(&weights, 0, dtype, 1, cols)];
+            let stats = prune(&lopper, &PruneDescriptor::new(&views, Target::Keep(cols as u64 - 1)));
+            let mut cut = sorted_cut(&case, 1);
+            let mask = reference::mask(case.matrix(), &mut cut);
+            assert!(read(&weights) == masked(&case, &before, &mask), "{}", case.name());
+            assert_eq!((stats.units[0].weights, stats.units[0].zeros), (cols.into(), 1), "{}", case.name());
+        }
+    }
+}
+
+#[test]
 fn rows_and_thresholds_and_counts_are_those_of_the_twins() {
     for lopper in both() {
         for case in Case::all() {

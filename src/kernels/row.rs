@@ -153,10 +153,10 @@ impl Kernels {
             constants.push(("WHOLE", 1.0));
         }
         let kernel = self.kernel(spec, view.variant(), &constants);
-        let uniform = self.uniform(&view.words(0));
+        let (uniform, none) = (self.uniform(&view.words(0)), self.uniform(&[0_u32; 4]));
         let bindings = [
             uniform.as_entire_buffer_binding(),
-            view.binding(),
+            Self::quads(view.binding(), &none),
             view.binding(),
             rule,
             window.binding(),
