@@ -194,7 +194,9 @@ fn apart(
         }
         between = select(between, 0u, list);
         let here = countOneBits(between);
-        for (var i = min(go, here); i > 0u; i--) { between &= between - 1u; }
+        // All of them, or the first few: once in a row, and so few turns of a loop.
+        between = select(between, 0u, go >= here);
+        for (var i = select(go, 0u, go >= here); i > 0u; i--) { between &= between - 1u; }
         go -= min(go, here);
         mask[row * view.groups_per_row + w] = kept | between;
     }

@@ -27,6 +27,20 @@ pub const MAX_PER_THREAD: u32 = 4_095;
 /// Times that a thread may go around loops, all of them together: software adapters end it after 65,535.
 pub const MAX_TURNS: u32 = 65_000;
 
+/// Groups of 32 weights of a row that a thread takes at most where loops end: the row kernels go over a row up to 30 times to
+/// find its cut and twice to mask it, and over lists beside.
+pub const MAX_ROW_GROUPS: u32 = (MAX_TURNS - 8_000) / 32;
+
+/// Weights of a row that a workgroup of at most 128 threads prunes.
+pub const MAX_ROW: u32 = 128 * 32 * MAX_ROW_GROUPS;
+
+/// Threads of a workgroup that prunes a row of so many groups where loops end: `threads`, or as many more as it takes; none
+/// where 128 are too few.
+pub fn row_threads(groups: u32, threads: u32) -> Option<u32> {
+    let need = groups.div_ceil(MAX_ROW_GROUPS).next_power_of_two().max(threads);
+    (need <= 128).then_some(need)
+}
+
 /// Shares `items` among about `workgroups` workgroups of `threads` threads, each thread taking at least one item, and no more
 /// than it can go around loops for: up to 33 times for each.
 pub fn share(items: u32, threads: u32, workgroups: u32) -> Share {
@@ -52,6 +66,16 @@ mod tests {
             assert!(u64::from(x) * u64::from(y) < u64::from(n) + u64::from(y.max(1)) + 1, "{n}: {x} x {y}");
             assert!(x <= MAX_PER_DIMENSION, "{n}");
         }
+    }
+
+    #[test]
+    fn long_rows_take_more_threads() {
+        let cases = [(1, 8, Some(8)), (8 * MAX_ROW_GROUPS, 8, Some(8)), (8 * MAX_ROW_GROUPS + 1, 8, Some(16))];
+        for (groups, threads, expected) in cases {
+            assert_eq!(row_threads(groups, threads), expected, "{groups}");
+        }
+        assert_eq!(row_threads(MAX_ROW / 32, 8), Some(128));
+        assert_eq!(row_threads(MAX_ROW / 32 + 1, 8), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! weights ─ row ─► bits, each row by itself. Twin: [`crate::reference::row`].
 
+use super::view::Variant;
 use super::{Kernels, MatrixView, Part, mask};
 use crate::gpu::{Binding, KernelSpec, Record, dispatch};
 use crate::{Dtype, Error, Result};
@@ -140,19 +141,20 @@ impl Kernels {
         }
         let (what, need) = if whole { ("cut", super::CUT_BYTES) } else { ("counters", NONZERO_BYTES) };
         found.check(what, need)?;
-        // Rows for two workgroups at least, none longer than what a thread can count.
-        let short = view.cols <= 32 * dispatch::MAX_PER_THREAD;
+        // Rows for two workgroups at least, none longer than what a thread can go over.
+        let groups = view.cols.div_ceil(32);
+        let short = groups <= dispatch::MAX_ROW_GROUPS;
         let apart = !whole && self.tuning.row_workgroup <= LANES && view.rows > LANES && short;
         let (spec, workgroup, workgroups) = match (whole, apart) {
             (true, _) => (WHOLE, self.tuning.row_workgroup, 1),
             (_, true) => (APART, LANES, view.rows.div_ceil(LANES)),
-            _ => (SPEC, self.tuning.row_workgroup, view.rows),
+            _ => (SPEC, self.row_threads(groups)?, view.rows),
         };
         let mut constants = view.variant().constants([("WORKGROUP", workgroup.into())]);
         if whole {
             constants.push(("WHOLE", 1.0));
         }
-        let kernel = self.kernel(spec, view.variant(), &constants);
+        let kernel = self.kernel(spec, Variant { mode: workgroup.into(), ..view.variant() }, &constants);
         let (uniform, none) = (self.uniform(&view.words(0)), self.uniform(&[0_u32; 4]));
         let bindings = [
             uniform.as_entire_buffer_binding(),
@@ -165,6 +167,21 @@ impl Kernels {
         ];
         kernel.dispatch(&self.device, to, &bindings, workgroups);
         Ok(())
+    }
+}
+
+impl Kernels {
+    /// Threads for each row of so many groups.
+    fn row_threads(&self, groups: u32) -> Result<u32> {
+        let threads = self.tuning.row_workgroup;
+        if !self.tuning.simd {
+            return Ok(threads);
+        }
+        dispatch::row_threads(groups, threads).ok_or_else(|| {
+            let (have, most) = (u64::from(groups) * 32, dispatch::MAX_ROW);
+            let problem = format!("a row of {have} columns, the loops of a software adapter hold {most}");
+            Error::View { what: "matrix view", problem }
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use super::budget::{Budget, Chunk, Span};
 use super::ledger::Ledger;
 use super::{Each, Job, Task};
 use crate::Ties;
+use crate::gpu::dispatch;
 
 /// A task, or a part of it, cut to what the slots can hold.
 pub enum Step {
@@ -61,7 +62,9 @@ pub fn steps(jobs: &[Job], budget: Budget, tasks: &[Task], task: usize, ledger: 
             let (units, mut steps) = (jobs[job].units(), Vec::new());
             for rows in ledger.rows_left(job) {
                 let span = Span { job, first: rows.start * units.cols, units: (rows.end - rows.start) * units.cols };
-                if let Some(chunks) = budget.row_chunks(span, &jobs[job]) {
+                // The longest rows are not for one workgroup; groups are taken one by one.
+                let too_long = units.cols > dispatch::MAX_ROW.into() && !matches!(each, Each::Group { .. });
+                if let Some(chunks) = budget.row_chunks(span, &jobs[job]).filter(|_| !too_long) {
                     let chunks: Vec<Chunk> = chunks.collect();
                     let parts = chunks.chunks(budget.part());
                     steps.extend(parts.map(|part| Step::Rows { job, each, chunks: part.to_vec() }));

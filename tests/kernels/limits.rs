@@ -3,7 +3,7 @@
 
 use lopper::gpu::Tuning;
 use lopper::kernels::{
-    BOUNDARY_BYTES, CUT_BYTES, Epilogue, GroupRule, Kernels, MatrixView, NONZERO_BYTES, PoolRule, SamplePlan,
+    BOUNDARY_BYTES, CUT_BYTES, Epilogue, GroupRule, Kernels, MatrixView, NONZERO_BYTES, PoolRule, RowRule, SamplePlan,
     ScaleRule, WINDOW_BYTES, counts_bytes, read_counts, tiles_bytes,
 };
 use lopper::reference::{self, Matrix, Quota, Window};
@@ -162,4 +162,39 @@ fn what_no_loop_holds_is_refused_with_both_numbers() {
     let view = MatrixView::dense(&big, 0, Dtype::F8E4M3, 36 << 20, 1);
     let rule = PoolRule { rows: 36 << 20, cols: 1, norm: Norm::L1 };
     refused(kernels.pool(to, &view, rule, &small), "37748736 times 32 weights");
+}
+
+#[test]
+fn rows_are_pruned_as_long_as_they_are_or_refused() {
+    let kernels = Kernels::new(gpu().device(), Tuning::CPU);
+    // Ties all over, and none.
+    for (cols, fill) in
+        [(1 << 20, Fill::Equal), (1 << 22, Fill::Normal), (7_200_000, Fill::Equal), (8 << 20, Fill::Normal)]
+    {
+        let case = Case::new(Dtype::F8E4M3, (1, cols, 0, 0), fill, 3);
+        let (weights, rule) = (buffer(&case.bytes), RowRule { k: cols / 2 });
+        let (mask, nonzero) = (poisoned(u64::from(cols) / 8), buffer(&[0; NONZERO_BYTES as usize]));
+        let window = window_buffer(Window::over(0, 1, kernels.tuning().capacity));
+        let mut done = Ok(());
+        run_pass(|pass| done = kernels.row(pass, &case.view(&weights), rule, &window, &mask, &nonzero));
+        if cols > 7_300_000 {
+            let error = done.unwrap_err().to_string();
+            assert!(error.contains("8388608 columns, the loops of a software adapter hold 7294976"), "{error}");
+            continue;
+        }
+        done.unwrap();
+        assert!(read_words(&mask) == reference::row(case.matrix(), u64::from(cols) / 2), "{cols} columns");
+    }
+    // A thread for each of several rows, up to what it goes over.
+    for cols in [50_000, 60_000] {
+        for fill in [Fill::Equal, Fill::Bits] {
+            let case = Case::new(Dtype::BF16, (9, cols, 0, 0), fill, 4);
+            let (weights, rule) = (case.upload(), RowRule { k: cols / 3 });
+            let view = case.view(&weights);
+            let (mask, nonzero) = (poisoned(4 * view.mask_words()), buffer(&[0; NONZERO_BYTES as usize]));
+            let window = window_buffer(Window::over(0, 1, kernels.tuning().capacity));
+            run_pass(|pass| kernels.row(pass, &view, rule, &window, &mask, &nonzero).unwrap());
+            assert!(read_words(&mask) == reference::row(case.matrix(), u64::from(cols) / 3), "{cols}, {fill:?}");
+        }
+    }
 }
