@@ -108,20 +108,21 @@ fn select(kernels: &Kernels, case: &Case, weights: &wgpu::Buffer, first: Window,
 
 #[test]
 fn threshold_finds_the_cut_that_sorting_finds_from_any_window() {
+    let mut turn = 0;
     for kernels in both_tunings() {
         let capacity = kernels.tuning().capacity;
         for case in Case::all() {
             let weights = case.upload();
             let limit = case.dtype.max_key() + 1;
-            // The whole range, one that misses high, one that misses low.
+            // The whole range, one that misses high, one that misses low: each with every third of them.
             let windows =
                 [Window::over(0, limit, capacity), Window::over(0, 2, capacity), Window::over(limit - 2, 2, capacity)];
             for quota in case.quotas() {
-                for window in windows {
-                    let (cut, done) = select(&kernels, &case, &weights, window, quota);
-                    let Quota::Count(k) = quota else { unreachable!() };
-                    assert_eq!((cut, done), (sorted_cut(&case, k), 1), "{} k = {k} {window:?}", case.name());
-                }
+                turn += 1;
+                let window = windows[turn % 3];
+                let (cut, done) = select(&kernels, &case, &weights, window, quota);
+                let Quota::Count(k) = quota else { unreachable!() };
+                assert_eq!((cut, done), (sorted_cut(&case, k), 1), "{} k = {k} {window:?}", case.name());
             }
             let key = case.dtype.key_at_most(0.02);
             let (cut, _) = select(&kernels, &case, &weights, Window::over(key, 1, capacity), Quota::UpTo(key));
@@ -156,6 +157,7 @@ fn threshold_steps_as_its_twin_does() {
 
 #[test]
 fn masks_are_those_of_the_twin_whatever_the_guess() {
+    let mut turn = 0;
     for kernels in both_tunings() {
         for case in Case::all() {
             let weights = case.upload();
@@ -165,37 +167,37 @@ fn masks_are_those_of_the_twin_whatever_the_guess() {
                 let mut want_cut = sorted_cut(&case, k);
                 let (full, _) = (want_cut, ());
                 let want = reference::mask(case.matrix(), &mut want_cut);
-                // The share's tile, the first one, and one past the end.
-                for guess in [None, Some(0), Some(1 << 20)] {
-                    let n = u64::from(case.weights());
-                    let mut words = [
-                        full.key,
-                        full.ties as u32,
-                        full.go as u32,
-                        full.zeros as u32,
-                        full.go as u32,
-                        0,
-                        full.ties as u32,
-                        0,
-                        n as u32,
-                        0,
-                        0,
-                        0,
-                    ];
-                    words[10] = guess.unwrap_or((full.go * n / full.ties.max(1) / 2048) as u32);
-                    let cut = buffer(bytemuck::cast_slice(&words));
-                    let mask = poisoned(mask_bytes(&view));
-                    let tiles = buffer(&vec![0; tiles_bytes(&view) as usize]);
-                    let boundary = poisoned(BOUNDARY_BYTES);
-                    run_pass(|pass| {
-                        kernels.mask(pass, &view, &cut, &mask, &tiles).unwrap();
-                        kernels.settle(pass, &view, &cut, &mask, &tiles, &boundary).unwrap();
-                    });
-                    assert_eq!(read_words(&mask), want, "{} k = {k} guess {guess:?}", case.name());
-                    assert!(read(&tiles).iter().all(|&b| b == 0), "{}: tiles are left zero", case.name());
-                    let left = read_words(&cut);
-                    assert_eq!([left[4], left[5], left[6], left[7], left[8]], [0; 5], "{}: carried over", case.name());
-                }
+                // The share's tile, the first one, and one past the end: each with every third of them.
+                turn += 1;
+                let guess = [None, Some(0), Some(1 << 20)][turn % 3];
+                let n = u64::from(case.weights());
+                let mut words = [
+                    full.key,
+                    full.ties as u32,
+                    full.go as u32,
+                    full.zeros as u32,
+                    full.go as u32,
+                    0,
+                    full.ties as u32,
+                    0,
+                    n as u32,
+                    0,
+                    0,
+                    0,
+                ];
+                words[10] = guess.unwrap_or((full.go * n / full.ties.max(1) / 2048) as u32);
+                let cut = buffer(bytemuck::cast_slice(&words));
+                let mask = poisoned(mask_bytes(&view));
+                let tiles = buffer(&vec![0; tiles_bytes(&view) as usize]);
+                let boundary = poisoned(BOUNDARY_BYTES);
+                run_pass(|pass| {
+                    kernels.mask(pass, &view, &cut, &mask, &tiles).unwrap();
+                    kernels.settle(pass, &view, &cut, &mask, &tiles, &boundary).unwrap();
+                });
+                assert_eq!(read_words(&mask), want, "{} k = {k} guess {guess:?}", case.name());
+                assert!(read(&tiles).iter().all(|&b| b == 0), "{}: tiles are left zero", case.name());
+                let left = read_words(&cut);
+                assert_eq!([left[4], left[5], left[6], left[7], left[8]], [0; 5], "{}: carried over", case.name());
             }
         }
     }
@@ -248,6 +250,7 @@ fn rows_are_pruned_as_by_the_twin_from_any_window() {
             .into_iter()
             .flat_map(move |shape| Fill::ALL.map(|fill| Case::new(dtype, shape, fill, 3)))
     };
+    let mut turn = 0;
     for kernels in both_tunings() {
         for case in Case::all().chain(Dtype::ALL.into_iter().flat_map(long)) {
             let weights = case.upload();
@@ -258,22 +261,23 @@ fn rows_are_pruned_as_by_the_twin_from_any_window() {
             ks.dedup();
             let nonzero_want = case.matrix().keys().filter(|&key| key != 0).count() as u32;
             for k in ks {
-                for first in [Window::over(case.dtype.key_at_most(0.02), 4, 16), Window::over(limit - 1, 1, 16)] {
-                    let (mask, window) = (poisoned(mask_bytes(&view)), window_buffer(first));
-                    let nonzero = buffer(&[0; 512]);
-                    run_pass(|pass| kernels.row(pass, &view, RowRule { k }, &window, &mask, &nonzero).unwrap());
-                    let want = reference::row(case.matrix(), k.into());
-                    assert_eq!(read_words(&mask), want, "{} k = {k}", case.name());
-                    let counted = read_words(&nonzero);
-                    let sum = |at: usize| counted.iter().skip(at).step_by(2).sum::<u32>();
-                    let kept = |(i, key): (usize, u32)| {
-                        key != 0
-                            && want[i / cols as usize * words + i % cols as usize / 32] >> (i % cols as usize % 32) & 1
-                                == 1
-                    };
-                    let after = case.matrix().keys().enumerate().filter(|&pair| kept(pair)).count() as u32;
-                    assert_eq!((sum(0), sum(1)), (nonzero_want, after), "{} k = {k}", case.name());
-                }
+                // Each window with every other of them.
+                turn += 1;
+                let windows = [Window::over(case.dtype.key_at_most(0.02), 4, 16), Window::over(limit - 1, 1, 16)];
+                let first = windows[turn % 2];
+                let (mask, window) = (poisoned(mask_bytes(&view)), window_buffer(first));
+                let nonzero = buffer(&[0; 512]);
+                run_pass(|pass| kernels.row(pass, &view, RowRule { k }, &window, &mask, &nonzero).unwrap());
+                let want = reference::row(case.matrix(), k.into());
+                assert_eq!(read_words(&mask), want, "{} k = {k}", case.name());
+                let counted = read_words(&nonzero);
+                let sum = |at: usize| counted.iter().skip(at).step_by(2).sum::<u32>();
+                let kept = |(i, key): (usize, u32)| {
+                    key != 0
+                        && want[i / cols as usize * words + i % cols as usize / 32] >> (i % cols as usize % 32) & 1 == 1
+                };
+                let after = case.matrix().keys().enumerate().filter(|&pair| kept(pair)).count() as u32;
+                assert_eq!((sum(0), sum(1)), (nonzero_want, after), "{} k = {k}", case.name());
             }
         }
     }

@@ -10,7 +10,7 @@ use lopper::{Dtype, Format, Shape};
 use super::bench;
 use super::rule::RuleArgs;
 use super::term::ColorWord;
-use super::values::{magnitude, parse_bytes, share};
+use super::values::{format, magnitude, parse_bytes, share};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -419,7 +419,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub batch: Vec<u32>,
     /// How sparse matrices are stored: bitmask, ell, ell:ROWS, csr, N:M, or blocks RxC [default: all that hold the pattern]
-    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = bench::format)]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format)]
     pub format: Vec<Format>,
     /// Element type of the weights: f16, bf16 or f32
     #[arg(long, value_name = "DTYPE", default_value = "f16", value_parser = bench::dtype)]

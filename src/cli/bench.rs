@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lopper::bench::{self, Asked, Case, Pattern, Results};
 use lopper::gpu::Gpu;
-use lopper::{Dtype, Format, Shape};
+use lopper::{Dtype, Shape};
 
 use super::args::BenchArgs;
 use super::file::{NewFile, json};
@@ -18,6 +18,7 @@ use super::stop::Stop;
 use super::table::Grid;
 use super::term::{Paint, paint};
 use super::text::{self, bytes};
+use super::values::pair;
 
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let html = args.html.as_ref().map(|path| NewFile::alone(path)).transpose()?;
@@ -71,28 +72,6 @@ fn asked(args: &BenchArgs) -> Asked {
 pub fn shape(text: &str) -> Result<Shape, String> {
     let (rows, cols) = pair(text, 'x').ok_or("give ROWSxCOLS, such as 4096x11008")?;
     Ok(Shape::new(rows.into(), cols.into()))
-}
-
-/// Two numbers above 0 with `between` between them.
-fn pair(text: &str, between: char) -> Option<(u32, u32)> {
-    let (one, two) = text.split_once(between)?;
-    let number = |text: &str| text.parse().ok().filter(|n| *n > 0 && text.bytes().all(|b| b.is_ascii_digit()));
-    Some((number(one)?, number(two)?))
-}
-
-/// `bitmask`, `ell`, `csr`, `2:4`, `16x16`.
-pub fn format(text: &str) -> Result<Format, String> {
-    match (text, pair(text, ':'), pair(text, 'x')) {
-        ("bitmask", ..) => Ok(Format::Bitmask),
-        ("csr", ..) => Ok(Format::Csr),
-        ("ell", ..) => Ok(Format::SlicedEll { slice: 8 }),
-        (_, Some((keep, of)), _) => Ok(Format::Nm { keep, of }),
-        (_, _, Some((rows, cols))) => Ok(Format::Block { rows, cols }),
-        _ => match text.strip_prefix("ell:").and_then(|slice| slice.parse().ok()) {
-            Some(slice) => Ok(Format::SlicedEll { slice }),
-            None => Err("give bitmask, ell, ell:ROWS, csr, N:M such as 2:4, or blocks such as 16x16".into()),
-        },
-    }
 }
 
 /// `random`, `magnitude`, `2:4`, `16x16`.
@@ -198,14 +177,9 @@ mod tests {
         for bad in ["", "4096", "x", "0x5", "4x-1", "4x5x6", "+4x5", "4294967296x1"] {
             assert!(shape(bad).is_err(), "{bad}");
         }
-        assert_eq!(
-            (format("2:4"), format("16x8")),
-            (Ok(Format::Nm { keep: 2, of: 4 }), Ok(Format::Block { rows: 16, cols: 8 }))
-        );
-        assert_eq!((format("ell:32"), format("csr")), (Ok(Format::SlicedEll { slice: 32 }), Ok(Format::Csr)));
         assert_eq!((pattern("2:4"), pattern("random")), (Ok(Pattern::Group { keep: 2, of: 4 }), Ok(Pattern::Random)));
         for bad in ["", "dense", "ell:", "2:", ":4", "0:4", "ELL"] {
-            assert!(format(bad).is_err() && pattern(bad).is_err(), "{bad}");
+            assert!(pattern(bad).is_err(), "{bad}");
         }
         assert!(dtype("BF16").is_ok() && dtype("f8").is_err());
     }

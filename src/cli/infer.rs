@@ -15,7 +15,7 @@ use lopper::pruner::{Draft, Options, Pruner, Recipe, Selection};
 use super::network::{NetworkArgs, Opened};
 use super::table::Grid;
 use super::text::{self, bytes, count, percent};
-use super::values::{form, share};
+use super::values::{Form, form, share};
 
 const HELP: &str = "\
 Examples:
@@ -68,10 +68,10 @@ pub struct InferArgs {
     /// Run this checkpoint too, with tensors of the same names; may be repeated
     #[arg(long, value_name = "PATH", help_heading = "Pruned how")]
     pub against: Vec<PathBuf>,
-    /// How pruned weights are stored: auto (this unless given), dense, bitmask, ell, csr, N:M such as 2:4, or a block such
-    /// as 4x4; all is every one of them that holds the weights
-    #[arg(long, value_name = "FORM,FORM…", value_delimiter = ',', default_value = "auto", help_heading = "Pruned how")]
-    pub form: Vec<String>,
+    /// How pruned weights are stored: auto, dense, bitmask, ell, csr, N:M such as 2:4, or blocks such as 4x4; all is every
+    /// one of them that holds the weights
+    #[arg(long, value_name = "FORM,FORM…", value_delimiter = ',', default_value = "auto", value_parser = form, help_heading = "Pruned how")]
+    pub form: Vec<Form>,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
@@ -106,8 +106,6 @@ struct Json<'a> {
 }
 
 pub fn run(args: &InferArgs) -> Result<ExitCode> {
-    let forms =
-        args.form.iter().map(|word| form(word)).collect::<Result<Vec<_>, String>>().map_err(anyhow::Error::msg)?;
     let opened = args.network.open(args.labels.as_deref())?;
     let given = opened.runner.run(&opened.dense, &opened.data.vectors)?;
     let asis =
@@ -117,7 +115,7 @@ pub fn run(args: &InferArgs) -> Result<ExitCode> {
     for (name, path) in variants(args, &opened, folder.path())? {
         let checkpoint = Checkpoint::open(&path)?;
         let zeros = zeros(&opened, &checkpoint)?;
-        for (storage, must) in forms.iter().flat_map(storages) {
+        for (storage, must) in args.form.iter().flat_map(storages) {
             let gpu = opened.runner.gpu();
             let loaded = Network::load(gpu.device(), gpu.tuning(), &opened.chain, &checkpoint, storage);
             match loaded {
@@ -231,8 +229,8 @@ fn variants(args: &InferArgs, opened: &Opened, folder: &Path) -> Result<Vec<(Str
 }
 
 /// The storages that a word stands for, and whether they must hold the weights.
-fn storages(form: &Option<Storage>) -> Vec<(Storage, bool)> {
-    if let Some(storage) = form {
+fn storages(form: &Form) -> Vec<(Storage, bool)> {
+    if let Form::One(storage) = form {
         return vec![(*storage, true)];
     }
     let formats = [

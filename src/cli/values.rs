@@ -33,25 +33,46 @@ pub fn unit(text: &str) -> Result<UnitWord, String> {
     words::unit(text)
 }
 
-/// `auto`, `dense`, `bitmask`, `ell`, `csr`, `2:4`, a block such as `4x4`; none for `all`.
-pub fn form(text: &str) -> Result<Option<Storage>, String> {
-    let pair = |(a, b): (&str, &str)| Some((a.parse::<u32>().ok()?, b.parse::<u32>().ok()?));
-    let format = match text {
-        "all" => return Ok(None),
-        "auto" => return Ok(Some(Storage::Auto { columns: 1 })),
-        "dense" => return Ok(Some(Storage::Dense)),
-        "bitmask" => Some(Format::Bitmask),
-        "ell" => Some(Format::SlicedEll { slice: 8 }),
-        "csr" => Some(Format::Csr),
-        _ => match (text.split_once(':').and_then(pair), text.split_once('x').and_then(pair)) {
-            (Some((keep, of)), _) => Some(Format::Nm { keep, of }),
-            (_, Some((rows, cols))) => Some(Format::Block { rows, cols }),
-            _ => None,
+/// Two numbers above 0 with `between` between them.
+pub fn pair(text: &str, between: char) -> Option<(u32, u32)> {
+    let (one, two) = text.split_once(between)?;
+    let number = |text: &str| text.parse().ok().filter(|n| *n > 0 && text.bytes().all(|b| b.is_ascii_digit()));
+    Some((number(one)?, number(two)?))
+}
+
+/// `bitmask`, `ell`, `ell:32`, `csr`, `2:4`, `16x16`.
+pub fn format(text: &str) -> Result<Format, String> {
+    match (text, pair(text, ':'), pair(text, 'x')) {
+        ("bitmask", ..) => Ok(Format::Bitmask),
+        ("csr", ..) => Ok(Format::Csr),
+        ("ell", ..) => Ok(Format::SlicedEll { slice: 8 }),
+        (_, Some((keep, of)), _) => Ok(Format::Nm { keep, of }),
+        (_, _, Some((rows, cols))) => Ok(Format::Block { rows, cols }),
+        _ => match text.strip_prefix("ell:").and_then(|slice| slice.parse().ok()) {
+            Some(slice) => Ok(Format::SlicedEll { slice }),
+            None => Err("give bitmask, ell, ell:ROWS, csr, N:M such as 2:4, or blocks such as 16x16".into()),
         },
-    };
-    let wrong =
-        || format!("unknown form `{text}`: give auto, all, dense, bitmask, ell, csr, N:M or a block such as 4x4");
-    format.map(|format| Some(Storage::Sparse(format))).ok_or_else(wrong)
+    }
+}
+
+/// How weights are stored: in one form, or in every one that holds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    All,
+    One(Storage),
+}
+
+/// `all`, `auto`, `dense`, or a format.
+pub fn form(text: &str) -> Result<Form, String> {
+    match text {
+        "all" => Ok(Form::All),
+        "auto" => Ok(Form::One(Storage::Auto { columns: 1 })),
+        "dense" => Ok(Form::One(Storage::Dense)),
+        _ => match format(text) {
+            Ok(format) => Ok(Form::One(Storage::Sparse(format))),
+            Err(_) => Err("give auto, all, dense, bitmask, ell, csr, N:M such as 2:4, or blocks such as 4x4".into()),
+        },
+    }
 }
 
 /// `512MiB`, `2GB`, `1.5 GiB` or a plain number of bytes.
@@ -94,6 +115,18 @@ mod tests {
             assert!(share(bad).is_err(), "{bad}");
         }
         assert!(magnitude("nan").is_err() && magnitude("-1").is_err());
+    }
+
+    #[test]
+    fn formats_are_words_or_numbers() {
+        assert_eq!((format("2:4"), format("csr")), (Ok(Format::Nm { keep: 2, of: 4 }), Ok(Format::Csr)));
+        assert_eq!(format("16x8"), Ok(Format::Block { rows: 16, cols: 8 }));
+        assert_eq!(format("ell:32"), Ok(Format::SlicedEll { slice: 32 }));
+        for bad in ["", "dense", "ell:", "2:", ":4", "0:4", "ELL", "+2:4", "2:4:8"] {
+            assert!(format(bad).is_err(), "{bad}");
+        }
+        assert_eq!((form("all"), form("dense")), (Ok(Form::All), Ok(Form::One(Storage::Dense))));
+        assert!(form("sparse").is_err() && form("csr") == Ok(Form::One(Storage::Sparse(Format::Csr))));
     }
 
     #[test]

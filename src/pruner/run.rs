@@ -145,7 +145,7 @@ impl Pruner {
     /// asks them what, and in which order. If source, sink or `progress` panic, the run ends, and the panic goes
     /// on in the caller.
     ///
-    /// Stopping: [`ControlFlow::Break`] from `progress` ends the run with [`Error::Cancelled`](crate::Error::Cancelled)
+    /// Stopping: [`ControlFlow::Break`](std::ops::ControlFlow::Break) from `progress` ends the run with [`Error::Cancelled`](crate::Error::Cancelled)
     /// once the reads and writes that are under way have returned; `progress` may be called again meanwhile. The sink
     /// is not told to commit then, nor after an error.
     ///

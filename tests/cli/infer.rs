@@ -62,7 +62,7 @@ fn what_cannot_be_run_is_said() {
     lopper(&with(&test, &[])).fails(1, &["several tensors", "`test.images`"]);
     let images = ["infer", DIGITS, "--data", DATA, "--inputs", "test.images"];
     lopper(&with(&images, &["--sparsity", "0.5", "--form", "2:4"])).fails(1, &["pruned by sparsity 0.5"]);
-    lopper(&with(&images, &["--form", "sparse"])).fails(1, &["unknown form `sparse`"]);
+    lopper(&with(&images, &["--form", "sparse"])).fails(2, &["give auto, all, dense"]);
     lopper(&with(&images, &["--labels", "train.labels"])).fails(1, &["[1297]", "[500]"]);
 }
 
