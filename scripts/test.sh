@@ -46,7 +46,7 @@ adapters() {
 # The GPU tests on every adapter but the one that the tests have run on: those of kernels with shaders that lack wgpu's
 # run-time checks, on which none may depend, since they have had the checks before.
 further_adapters() {
-    local target lopper listed number backend name unfit gl=none used=${LOPPER_ADAPTER:-}
+    local target lopper listed number backend name unfit gl=none unchecked=none used=${LOPPER_ADAPTER:-}
     target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
     lopper=$target/debug/lopper # built by the tests; `cargo run` would build it again, with other features
     if [ ! -x "$lopper" ]; then
@@ -69,11 +69,14 @@ further_adapters() {
         else
             step "kernels without run-time checks on adapter $number ($name, $backend)" \
                 env LOPPER_ADAPTER="$number" LOPPER_TEST_UNCHECKED=1 cargo test "${kernels[@]}" </dev/null
+            unchecked=done
             step "GPU tests on adapter $number ($name, $backend)" \
                 env LOPPER_ADAPTER="$number" cargo test "${tests[@]}" </dev/null
         fi
         [ "$backend" != gl ] || gl=seen
     done < <(printf '%s\n' "$listed" | adapters)
+    [ "$unchecked" = done ] ||
+        step "kernels without run-time checks" env LOPPER_TEST_UNCHECKED=1 cargo test "${kernels[@]}"
     [ "$gl" = seen ] || left_out+=("the GL backend: no adapter")
 }
 
