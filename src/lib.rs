@@ -92,6 +92,7 @@ pub mod scheduler;
 pub mod sparse;
 mod target;
 mod tensor;
+mod toml_file;
 mod unit;
 
 pub use activation::Activation;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use crate::checkpoint::quoted;
-use crate::{Activation, Error, Result};
+use crate::{Activation, Error, Result, toml_file};
 
 /// Layers at most.
 const MOST: usize = 4096;
@@ -36,11 +36,8 @@ impl Chain {
     /// # Errors
     /// [`Error::Io`] where it cannot be read; [`Error::Recipe`] as [`Chain::from_toml`].
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        let mut chain = Self::from_toml(&text).map_err(|error| match error {
-            Error::Recipe { line, problem, .. } => Error::Recipe { path: Some(path.into()), line, problem },
-            other => other,
-        })?;
+        let text = toml_file::read(path)?;
+        let mut chain = Self::from_toml(&text).map_err(|error| toml_file::in_file(error, path))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         chain.checkpoint = chain.checkpoint.map(|checkpoint| folder.join(checkpoint));
         Ok(chain)

@@ -8,13 +8,11 @@ mod tests;
 pub mod words;
 mod write;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use self::draft::{Draft, ScoreWord, UnitWord};
 use super::Rule;
-use crate::{Error, Result};
+use crate::{Result, toml_file};
 
 /// Rules in order. Of those that select a tensor, the **last** one decides what happens to it; a tensor that none
 /// selects is copied.
@@ -66,7 +64,7 @@ pub struct Recipe {
 
 impl Recipe {
     /// Bytes of a recipe in TOML, at most: 1 MiB.
-    pub const MAX_BYTES: u64 = 1 << 20;
+    pub const MAX_BYTES: u64 = toml_file::MAX_BYTES;
 
     /// The key in a pruned checkpoint's `__metadata__` under which its recipe is, in TOML. Files of scores are named
     /// there without their folders.
@@ -75,30 +73,20 @@ impl Recipe {
     /// Reads a recipe. Paths in it stay as they are.
     ///
     /// # Errors
-    /// [`Error::Recipe`], with the line, for text that is too long or is no TOML, for keys and values that are not known,
+    /// [`Error::Recipe`](crate::Error::Recipe), with the line, for text that is too long or is no TOML, for keys and values that are not known,
     /// and for a rule that [`Rule::check`] refuses.
     pub fn from_toml(text: &str) -> Result<Self> {
-        if text.len() as u64 > Self::MAX_BYTES {
-            return Err(parse::too_long());
-        }
+        toml_file::check_length(text.len())?;
         parse::recipe(text)
     }
 
     /// Reads the recipe in this file. Relative paths in it start from the file's folder.
     ///
     /// # Errors
-    /// [`Error::Io`], and those of [`from_toml`](Self::from_toml), with the path.
+    /// [`Error::Io`](crate::Error::Io), and those of [`from_toml`](Self::from_toml), with the path.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let mut bytes = Vec::new();
-        file.take(Self::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-        let too_long = bytes.len() as u64 > Self::MAX_BYTES;
-        let recipe = match String::from_utf8(bytes) {
-            _ if too_long => Err(parse::too_long()),
-            Ok(text) => parse::recipe(&text),
-            Err(_) => Err(parse::problem(None, "it is not UTF-8".into())),
-        };
-        let mut recipe = recipe.map_err(|error| parse::in_file(error, path))?;
+        let text = toml_file::read(path)?;
+        let mut recipe = parse::recipe(&text).map_err(|error| toml_file::in_file(error, path))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         recipe.for_files(|file| *file = folder.join(&*file));
         Ok(recipe)

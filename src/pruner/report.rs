@@ -141,18 +141,9 @@ pub struct Totals {
 /// included. Stages overlap, so they add up to more than `total`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Seconds {
-    /// Reading files.
-    pub read: f64,
-    /// Copying into memory that the GPU maps.
-    pub upload: f64,
-    /// Waiting for the GPU: kernels, and the copies that are recorded with them.
-    pub gpu: f64,
-    /// Mapping masks and reading them for the first time.
-    pub download: f64,
-    /// Masking on the host and writing files.
-    pub write: f64,
-    /// Copying what is not pruned.
-    pub copy: f64,
+    /// Each stage.
+    #[serde(flatten)]
+    pub stages: Times,
     /// Syncing and renaming.
     pub commit: f64,
     /// The whole run, by the clock on the wall.
@@ -160,9 +151,8 @@ pub struct Seconds {
 }
 
 impl From<Times> for Seconds {
-    fn from(times: Times) -> Self {
-        let Times { read, upload, gpu, download, write, copy } = times;
-        Self { read, upload, gpu, download, write, copy, ..Self::default() }
+    fn from(stages: Times) -> Self {
+        Self { stages, ..Self::default() }
     }
 }
 

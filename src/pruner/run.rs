@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, Earlier, Entry, Output, Resumable, TensorInf
 use crate::fault::Faults;
 use crate::gpu::Gpu;
 use crate::kernels::Kernels;
-use crate::scheduler::{Engine, Live, Times};
+use crate::scheduler::{Engine, Live};
 use crate::{Error, Result};
 
 /// How to run, as far as it does not change the result.
@@ -190,8 +190,8 @@ fn committed(mut report: Report, start: Instant, commit: impl FnOnce() -> Result
     report.bytes_written = commit()?;
     report.seconds.commit = committing.elapsed().as_secs_f64();
     report.seconds.total = start.elapsed().as_secs_f64();
-    let Seconds { read, upload, gpu, download, write, copy, commit, total } = report.seconds;
-    report.waiting = Times { read, upload, gpu, download, write, copy }.waiting(total - commit);
+    let Seconds { stages, commit, total } = report.seconds;
+    report.waiting = stages.waiting(total - commit);
     Ok(report)
 }
 

@@ -48,6 +48,7 @@ fn what_cannot_be_run_is_said() {
     };
     fails("[[layer]]\nweight = \"fc1.weight\"\n", &["names no checkpoint", "network.toml"]);
     fails("[[layer]]\nwheight = \"fc1.weight\"\n", &["network.toml", "line 1", "wheight"]);
+    fails(&"#".repeat(1 << 21), &["network.toml", "longer than 1048576 bytes"]);
     fails("checkpoint = 3\n[[layer]]\nweight = \"a\"\n", &["is to be a path"]);
     if !gpu() {
         return;

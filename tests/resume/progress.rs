@@ -71,7 +71,14 @@ fn it_tells_passes_and_shards_to_the_last_byte() {
         assert_eq!(told.run.1, told.passes.values().map(|(_, all)| all).sum::<u64>());
 
         let seconds = report.seconds;
-        let times = [seconds.read, seconds.upload, seconds.gpu, seconds.download, seconds.write, seconds.copy];
+        let times = [
+            seconds.stages.read,
+            seconds.stages.upload,
+            seconds.stages.gpu,
+            seconds.stages.download,
+            seconds.stages.write,
+            seconds.stages.copy,
+        ];
         for (stage, busy) in Stage::ALL.into_iter().zip(times) {
             let waiting = report.waiting.of(stage);
             assert!(busy > 0.0 && busy <= seconds.total, "{scope:?} {stage:?}: {seconds:?}");

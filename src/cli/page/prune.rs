@@ -91,12 +91,12 @@ pub fn page(args: &PruneArgs, report: &Report) -> Result<Page> {
     page.heading("Time");
     let (seconds, waiting) = (&report.seconds, &report.waiting);
     let stages = [
-        ("reading", seconds.read, Some(waiting.read)),
-        ("uploading: into memory that the GPU maps", seconds.upload, Some(waiting.upload)),
-        ("GPU, with copies that are recorded with kernels", seconds.gpu, Some(waiting.gpu)),
-        ("downloading: mapping masks and reading them", seconds.download, Some(waiting.download)),
-        ("masking and writing", seconds.write, Some(waiting.write)),
-        ("copying what is not pruned", seconds.copy, Some(waiting.copy)),
+        ("reading", seconds.stages.read, Some(waiting.read)),
+        ("uploading: into memory that the GPU maps", seconds.stages.upload, Some(waiting.upload)),
+        ("GPU, with copies that are recorded with kernels", seconds.stages.gpu, Some(waiting.gpu)),
+        ("downloading: mapping masks and reading them", seconds.stages.download, Some(waiting.download)),
+        ("masking and writing", seconds.stages.write, Some(waiting.write)),
+        ("copying what is not pruned", seconds.stages.copy, Some(waiting.copy)),
         ("commit: syncing and renaming", seconds.commit, None),
     ];
     let row = |(stage, busy, waiting): (&str, f64, Option<f64>)| {

@@ -1,6 +1,6 @@
 //! A recipe from TOML. Whatever is in it, its place and what is wrong are named.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -181,17 +181,4 @@ fn pair(text: &str) -> Option<(String, f64)> {
 
 pub fn problem(line: Option<usize>, problem: String) -> Error {
     Error::Recipe { path: None, line, problem }
-}
-
-pub fn too_long() -> Error {
-    let max = Recipe::MAX_BYTES;
-    problem(None, format!("it is longer than {max} bytes, which is the most that is read: is it a recipe?"))
-}
-
-/// The error, with the file that it is in.
-pub fn in_file(error: Error, path: &Path) -> Error {
-    match error {
-        Error::Recipe { line, problem, .. } => Error::Recipe { path: Some(path.to_path_buf()), line, problem },
-        other => other,
-    }
 }

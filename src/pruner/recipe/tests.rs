@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pruner::{Compat, Layout, Score, Selection};
-use crate::{Norm, Scope, Target, Unit};
+use crate::{Error, Norm, Scope, Target, Unit};
 
 fn one(toml: &str) -> Rule {
     let mut recipe = Recipe::from_toml(&format!("[[rule]]\n{toml}")).unwrap();
