@@ -1,8 +1,14 @@
-// Part of `pool.wgsl`: blocks of 4, 8, 16 or 32 bytes or a multiple of 64, in aligned rows of whole 64 bytes. A thread goes
-// down 64 bytes, or a block where that is wider, neighbours side by side; nothing is masked.
+// Part of `pool.wgsl`: blocks of 4, 8, 16 or 32 bytes or a multiple of 64, and columns of 16 bits, in aligned rows of whole
+// 64 bytes. A thread goes down 64 bytes, or a block where that is wider, neighbours side by side; nothing is masked.
 
-// 64 bytes of a row, as four sums, or as fewer where a block is wider than 16 bytes.
-struct Strip { a: Sum, b: Sum, c: Sum, d: Sum }
+override HALVES: bool = SIZE == 2u && COLS == 1u; // each 16 bits are a block
+
+// 64 bytes of a row, as four sums, or as fewer where a block is wider than 16 bytes; as eight of halves.
+struct Strip { a: Sum, b: Sum, c: Sum, d: Sum, e: Sum, f: Sum, g: Sum, h: Sum }
+
+fn low_half(quad: vec4u) -> vec4u { return quad & vec4u(0xffffu); }
+
+fn high_half(quad: vec4u) -> vec4u { return quad >> vec4u(16u); }
 
 fn add_strip(strip: Strip, at: u32) -> Strip {
     var next = strip;
@@ -10,7 +16,16 @@ fn add_strip(strip: Strip, at: u32) -> Strip {
     let b = quad_at(at + 1u);
     let c = quad_at(at + 2u);
     let d = quad_at(at + 3u);
-    if COLS * SIZE >= 64u {
+    if HALVES {
+        next.a = add(next.a, low_half(a));
+        next.b = add(next.b, low_half(b));
+        next.c = add(next.c, low_half(c));
+        next.d = add(next.d, low_half(d));
+        next.e = add(next.e, high_half(a));
+        next.f = add(next.f, high_half(b));
+        next.g = add(next.g, high_half(c));
+        next.h = add(next.h, high_half(d));
+    } else if COLS * SIZE >= 64u {
         next.a = add_quad(add_quad(add_quad(add_quad(next.a, a), b), c), d);
     } else if COLS * SIZE == 32u {
         next.a = add_quad(add_quad(next.a, a), b);
@@ -68,6 +83,14 @@ fn finish(sum: Sum, unit: u32, share: f32) {
     }
 }
 
+// Keys of eight columns.
+fn finish_halves(low: Sum, high: Sum, unit: u32, share: f32) {
+    for (var i = 0u; i < 4u; i++) {
+        keys[unit + 2u * i] = score(low.parts[i], low.largest[i], share);
+        keys[unit + 2u * i + 1u] = score(high.parts[i], high.largest[i], share);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn strips(
     @builtin(workgroup_id) id: vec3u,
@@ -87,6 +110,13 @@ fn strips(
         let strip = add_rows((view.first + row * view.stride) * SIZE / 16u + s * wide, rows);
         let blocks = 16u * wide / (COLS * SIZE); // in the strip
         let unit = down * rule.across + s * blocks;
+        if HALVES {
+            finish_halves(strip.a, strip.e, unit, share);
+            finish_halves(strip.b, strip.f, unit + 8u, share);
+            finish_halves(strip.c, strip.g, unit + 16u, share);
+            finish_halves(strip.d, strip.h, unit + 24u, share);
+            continue;
+        }
         finish(strip.a, unit, share);
         if blocks == 2u { finish(strip.b, unit + 1u, share); }
         if blocks >= 4u {

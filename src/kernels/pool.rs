@@ -155,7 +155,8 @@ impl Path {
         if u64::from(cols) > WIDE_COLS || u64::from(rows) * u64::from(cols) > WIDE_WEIGHTS {
             return Path::Wide;
         }
-        let fits = matches!(bytes(cols), 4 | 8 | 16 | 32) || bytes(cols).is_multiple_of(64);
+        let halves = cols == 1 && view.dtype.size() == 2;
+        let fits = halves || matches!(bytes(cols), 4 | 8 | 16 | 32) || bytes(cols).is_multiple_of(64);
         let whole = view.cols.is_multiple_of(cols) && bytes(view.cols).is_multiple_of(64);
         if fits && whole && view.variant().aligned { Path::Strips } else { Path::Narrow }
     }
