@@ -82,6 +82,7 @@ pub mod fuzzing;
 pub mod gpu;
 pub mod infer;
 pub mod inspect;
+mod json_file;
 pub mod kernels;
 pub mod network;
 pub mod pruner;

@@ -3,10 +3,13 @@
 mod common;
 
 use std::cell::Cell;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
-use lopper::bench::{Asked, Pattern, Results, run};
+use lopper::bench::{Asked, Case, Contrast, FASTEST, Model, Pair, Pattern, Results, run, run_model};
+use lopper::checkpoint::Checkpoint;
 use lopper::{Dtype, Error, Format, Shape};
 
 /// Few and small; slow machines have time, and nothing is left out for being slow.
@@ -90,4 +93,121 @@ fn what_cannot_be_measured_is_refused_with_both_numbers() {
     refused(wide, &["100000", "65536"]);
     refused(Asked { formats: vec![Format::Nm { keep: 2, of: 4 }], ..small() }, &["2:4", "random"]);
     refused(Asked { pattern: Pattern::Group { keep: 5, of: 4 }, ..small() }, &["5 of every 4"]);
+}
+
+fn digits() -> Checkpoint {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits/mlp.safetensors");
+    Checkpoint::open(Path::new(path)).unwrap()
+}
+
+/// Places of the tensors with these names.
+fn places(checkpoint: &Checkpoint, names: &[&str]) -> Vec<usize> {
+    let place = |name: &&str| checkpoint.tensors().iter().position(|info| info.name == **name).unwrap();
+    names.iter().map(place).collect()
+}
+
+const LAYERS: [&str; 3] = ["fc1.weight", "fc2.weight", "fc3.weight"];
+
+#[test]
+fn the_layers_of_a_model_are_measured_with_their_own_weights_and_added_up() {
+    let checkpoint = digits();
+    let model = Model::new(&checkpoint, &places(&checkpoint, &LAYERS)).unwrap();
+    let whole = |_: &str, _: usize, _: usize| ControlFlow::Continue(());
+    let asked = Asked { pattern: Pattern::Magnitude, sparsities: vec![0.5], batches: vec![1], ..small() };
+    let results = run_model(common::gpu(), &model, &asked, &whole).unwrap();
+    assert_eq!((results.skipped.len(), results.cases.len(), results.break_even.len()), (0, 6, 0));
+    let shapes: Vec<_> = results.cases.iter().map(|case| (case.layer.as_deref(), case.rows, case.cols)).collect();
+    let each = [(LAYERS[0], 128, 64), (LAYERS[1], 64, 128), (LAYERS[2], 10, 64)];
+    let want: Vec<_> = each.iter().flat_map(|&(name, rows, cols)| [(Some(name), rows, cols); 2]).collect();
+    assert_eq!(shapes, want);
+    assert!(results.cases.iter().all(|case| case.sparsity == 0.5 && case.asked == Some(0.5) && case.dtype == "F32"));
+    // The sums of what was measured.
+    for total in &results.totals {
+        let of = |name: &&str| {
+            let own = results.cases.iter().filter(|case| case.layer.as_deref() == Some(*name));
+            let own = own.filter(|case| total.format == FASTEST || case.format == total.format);
+            own.min_by(|a, b| a.time.seconds.total_cmp(&b.time.seconds)).unwrap()
+        };
+        let (seconds, bytes) = LAYERS
+            .iter()
+            .map(of)
+            .fold((0.0, 0), |(seconds, bytes), case| (seconds + case.time.seconds, bytes + case.matrix_bytes));
+        assert!((total.seconds - seconds).abs() < 1e-12 && total.bytes == bytes, "{total:?}");
+        assert_eq!((total.measured, total.layers, total.batch, total.sparsity), (3, 3, 1, 0.5));
+    }
+    let formats: Vec<&str> = results.totals.iter().map(|total| &*total.format).collect();
+    assert_eq!(formats, ["dense", "bitmask", FASTEST]);
+    // As they are: a trained network has no zeros, and here a few by chance at most.
+    let given = Asked { pattern: Pattern::Given, ..asked.clone() };
+    let results = run_model(common::gpu(), &model, &given, &whole).unwrap();
+    assert!(results.cases.iter().all(|case| case.sparsity < 0.01 && case.asked.is_none()));
+    // Without time, each is skipped by its name, and nothing is added up.
+    let late = Asked { time: Duration::ZERO, ..asked };
+    let results = run_model(common::gpu(), &model, &late, &whole).unwrap();
+    let skipped: Vec<&str> = results.skipped.iter().map(|skip| &*skip.what).collect();
+    assert!(skipped == LAYERS && results.totals.is_empty(), "{:?}", results.skipped);
+}
+
+#[test]
+fn what_is_no_linear_layer_is_refused() {
+    let checkpoint = digits();
+    let refused = |tensors: &[usize], says: &[&str]| {
+        let said = Model::new(&checkpoint, tensors).err().unwrap().to_string();
+        assert!(says.iter().all(|text| said.contains(text)), "{said}");
+    };
+    refused(&[], &["no linear layers"]);
+    refused(&places(&checkpoint, &["fc1.bias"]), &["`fc1.bias`", "1 dimensions", "has 2"]);
+    refused(&[99], &["no tensor 99", "has 6"]);
+    let made_up = Asked { pattern: Pattern::Given, ..small() };
+    let error = run(common::gpu(), &made_up, &|_, _, _| panic!("nothing is begun")).unwrap_err();
+    assert!(error.to_string().contains("as given"), "{error}");
+}
+
+#[test]
+fn results_are_read_again_and_compared_product_by_product() {
+    let first = ran(&small());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.json");
+    fs::write(&path, serde_json::to_vec(&first).unwrap()).unwrap();
+    let read = Results::read(&path).unwrap();
+    // The last digit may differ.
+    let near = |pair: &Pair| (pair.ratio - 1.0).abs() < 1e-12 && !pair.clear;
+    let again = Contrast::new(&first, &read);
+    assert!(again.pairs.len() == first.cases.len() && again.pairs.iter().all(near), "{again:?}");
+    assert_eq!((&read.adapter, &read.clock_why, &read.skipped), (&first.adapter, &first.clock_why, &first.skipped));
+    let mut second = read.clone();
+    second.roofs.read *= 2.0;
+    for case in &mut second.cases {
+        case.time.seconds /= 4.0;
+        case.time.spread = 0.0;
+    }
+    let gone = second.cases.pop().unwrap();
+    second.cases.push(Case { batch: 7, ..gone });
+    let found = Contrast::new(&first, &second);
+    assert_eq!((found.pairs.len(), found.alone), (first.cases.len() - 1, [1, 1]));
+    assert!((found.median.unwrap() - 4.0).abs() < 1e-9 && found.roofs == [2.0, 1.0, 1.0]);
+    assert!(found.pairs.iter().all(|pair| (pair.ratio - 4.0).abs() < 1e-9));
+    let same = Contrast::new(&first, &first);
+    assert!(same.pairs.iter().all(|pair| pair.ratio == 1.0 && !pair.clear) && same.alone == [0, 0]);
+    second.cases.clear();
+    let other = Contrast::new(&first, &second);
+    assert_eq!((other.pairs.len(), other.median, other.alone), (0, None, [first.cases.len(), 0]));
+}
+
+#[test]
+fn files_that_hold_no_results_are_refused_with_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.json");
+    for text in ["", "{}", "[1, 2", "{\"lopper\": \"0\", \"cases\": 3}"] {
+        fs::write(&path, text).unwrap();
+        let error = Results::read(&path).unwrap_err();
+        let said = error.to_string();
+        assert!(
+            matches!(error, Error::Data { .. }) && said.contains("b.json") && said.contains("bench --json"),
+            "{said}"
+        );
+    }
+    File::create(&path).unwrap().set_len(65 << 20).unwrap();
+    assert!(Results::read(&path).unwrap_err().to_string().contains("longer than 67108864 bytes"));
+    assert!(matches!(Results::read(&folder.path().join("none.json")), Err(Error::Io { .. })));
 }

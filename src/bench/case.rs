@@ -22,6 +22,8 @@ pub enum Pattern {
         /// Of so many.
         of: u32,
     },
+    /// Those that are zero already: of a model's own weights.
+    Given,
     /// Whole blocks by chance.
     Block {
         /// Rows of a block.
@@ -37,6 +39,7 @@ impl fmt::Display for Pattern {
             Pattern::Random => f.write_str("random"),
             Pattern::Magnitude => f.write_str("magnitude"),
             Pattern::Group { keep, of } => write!(f, "{keep}:{of}"),
+            Pattern::Given => f.write_str("as given"),
             Pattern::Block { rows, cols } => write!(f, "blocks of {rows} x {cols}"),
         }
     }
@@ -101,24 +104,38 @@ impl Asked {
         all
     }
 
-    /// Whether it can be measured at all.
+    /// Whether it can be measured at all, on weights that are made up.
     ///
     /// # Errors
     /// [`Error::View`] with what cannot be and both numbers: nothing asked, a matrix that the device does not bind, a format
     /// that does not hold the shape or the pattern.
     pub fn check(&self, gpu: &Gpu) -> Result<()> {
-        let bad = |problem: String| Err(Error::View { what: "benchmark", problem });
-        if self.shapes.is_empty() || self.sparsities.is_empty() || self.batches.is_empty() {
-            return bad("there is nothing to measure: a shape, a sparsity and a batch are needed".into());
+        if self.shapes.is_empty() {
+            return bad("there is nothing to measure: a shape is needed".into());
+        }
+        if self.pattern == Pattern::Given {
+            return bad("weights that are made up have no zeros: another pattern than `as given` is needed".into());
+        }
+        self.check_numbers()?;
+        for &shape in &self.shapes {
+            self.check_shape(gpu, shape, self.dtype)?;
+            for format in self.formats(gpu) {
+                check_format(format, self.dtype, shape)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All that does not depend on a shape.
+    pub(super) fn check_numbers(&self) -> Result<()> {
+        if self.sparsities.is_empty() || self.batches.is_empty() {
+            return bad("there is nothing to measure: a sparsity and a batch are needed".into());
         }
         if let Some(sparsity) = self.sparsities.iter().find(|s| !(0.0..=1.0).contains(*s)) {
             return bad(format!("a sparsity of {sparsity}: 0 to 1 will do"));
         }
         if let Some(batch) = self.batches.iter().find(|batch| !(1..=MOST_VECTORS).contains(*batch)) {
             return bad(format!("a batch of {batch}: 1 to {MOST_VECTORS} vectors will do"));
-        }
-        if self.dtype.size() == 1 {
-            return bad(format!("products of {} are not there: F32, F16 and BF16 are", self.dtype));
         }
         match self.pattern {
             Pattern::Group { keep, of } if keep == 0 || keep > of || of > 16 => {
@@ -129,32 +146,40 @@ impl Asked {
             }
             _ => {}
         }
-        let most = gpu.max_binding();
-        let columns = u64::from(self.batches.iter().copied().max().unwrap_or(1));
-        for &shape in &self.shapes {
-            let weights = u128::from(shape.rows) * u128::from(shape.cols);
-            let vectors = 4 * u128::from(columns) * u128::from(shape.rows.max(shape.cols));
-            if weights == 0 || weights >= 1 << 32 {
-                return bad(format!("{shape} has {weights} weights: 1 to 4294967295 will do"));
-            }
-            let need = (weights * self.dtype.size() as u128).max(vectors);
-            if need > u128::from(most) {
-                return bad(format!(
-                    "{shape} of {} with {columns} vectors takes a buffer of {need} bytes, the device binds {most}",
-                    self.dtype
-                ));
-            }
-            for format in self.formats(gpu) {
-                check_format(format, self.dtype, shape)?;
-                match (format, self.pattern) {
-                    (Format::Nm { keep, of }, Pattern::Group { keep: stay, of: all }) if (keep, of) == (stay, all) => {}
-                    (Format::Nm { .. }, pattern) => {
-                        return bad(format!("{format} does not hold the pattern {pattern}: ask for that of {format}"));
-                    }
-                    _ => {}
+        for &format in &self.formats {
+            match (format, self.pattern) {
+                (Format::Nm { keep, of }, Pattern::Group { keep: stay, of: all }) if (keep, of) == (stay, all) => {}
+                (Format::Nm { .. }, Pattern::Given) => {}
+                (Format::Nm { .. }, pattern) => {
+                    return bad(format!("{format} does not hold the pattern {pattern}: ask for that of {format}"));
                 }
+                _ => {}
             }
         }
         Ok(())
     }
+
+    /// Whether a matrix can be measured on the device.
+    pub(super) fn check_shape(&self, gpu: &Gpu, shape: Shape, dtype: Dtype) -> Result<()> {
+        if dtype.size() == 1 {
+            return bad(format!("products of {dtype} are not there: F32, F16 and BF16 are"));
+        }
+        let (most, columns) = (gpu.max_binding(), u64::from(self.batches.iter().copied().max().unwrap_or(1)));
+        let weights = u128::from(shape.rows) * u128::from(shape.cols);
+        let vectors = 4 * u128::from(columns) * u128::from(shape.rows.max(shape.cols));
+        if weights == 0 || weights >= 1 << 32 {
+            return bad(format!("{shape} has {weights} weights: 1 to 4294967295 will do"));
+        }
+        let need = (weights * dtype.size() as u128).max(vectors);
+        if need > u128::from(most) {
+            return bad(format!(
+                "{shape} of {dtype} with {columns} vectors takes a buffer of {need} bytes, the device binds {most}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn bad(problem: String) -> Result<()> {
+    Err(Error::View { what: "benchmark", problem })
 }

@@ -35,8 +35,8 @@ const ROUNDS: usize = 5;
 const VERY_LONG: f64 = 20e-3;
 
 /// Seconds that the rounds of a case may take, if there are more than the least; or this share of the time in all.
-const ROOM: f64 = 1.5;
-const SHARE: f64 = 0.02;
+pub const ROOM: f64 = 1.5;
+pub const SHARE: f64 = 0.02;
 
 /// Timestamps are believed if they make up this share of the time on the wall, over work that takes long.
 const BELIEVED: std::ops::Range<f64> = 0.8..1.02;
@@ -61,9 +61,9 @@ struct Queries {
 }
 
 impl<'a> Clock<'a> {
-    /// One that has not been compared yet, and so is the one on the wall. There are so many seconds in all, and so
-    /// many rounds at most.
-    pub fn new(gpu: &'a Gpu, time: f64, rounds: usize) -> Result<Self> {
+    /// One that has not been compared yet, and so is the one on the wall. The rounds of a case may take so many seconds,
+    /// and there are so many at most.
+    pub fn new(gpu: &'a Gpu, room: f64, rounds: usize) -> Result<Self> {
         let device = gpu.device();
         let has = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let queries = || {
@@ -81,15 +81,12 @@ impl<'a> Clock<'a> {
         };
         let queries = if has { Some(gpu.watch("making timestamps", queries)?) } else { None };
         let why = "the adapter has no timestamps".to_string();
-        Ok(Self {
-            gpu,
-            queries,
-            believed: false,
-            room: ROOM.min(SHARE * time),
-            rounds: rounds.max(1),
-            why,
-            measuring: 0.0,
-        })
+        Ok(Self { gpu, queries, believed: false, room, rounds: rounds.max(1), why, measuring: 0.0 })
+    }
+
+    /// The rounds of a case may take so many seconds from now on, if that is less than before.
+    pub fn limit(&mut self, room: f64) {
+        self.room = self.room.min(room);
     }
 
     /// `timestamps` or `wall`.

@@ -64,6 +64,11 @@ pub fn mask(matrix: Matrix<'_>, pattern: Pattern, sparsity: f64) -> Vec<u32> {
     let mut keep = |row: usize, col: usize| mask[row * words + col / 32] |= 1 << (col % 32);
     match pattern {
         Pattern::Group { keep, of } => return reference::group(matrix, keep as usize, of as usize),
+        Pattern::Given => {
+            for (at, _) in matrix.keys().enumerate().filter(|(_, key)| *key != 0) {
+                keep(at / cols, at % cols);
+            }
+        }
         Pattern::Random => {
             for row in 0..rows {
                 (0..cols).filter(|_| random.share() >= sparsity).for_each(|col| keep(row, col));
@@ -120,6 +125,12 @@ mod tests {
         assert_eq!(gone(Pattern::Magnitude, 0.3), 0.3);
         assert_eq!((gone(Pattern::Random, 0.0), gone(Pattern::Random, 1.0)), (0.0, 1.0));
         assert!((gone(Pattern::Random, 0.7) - 0.7).abs() < 0.05);
+        let mut some = bytes.clone();
+        some[..2 * 540].fill(0);
+        // A zero with a sign is a zero.
+        some[1] = 0x80;
+        let mask = mask(Matrix::dense(dtype, shape, &some), Pattern::Given, 0.0);
+        assert_eq!(mask.iter().map(|word| word.count_ones()).sum::<u32>(), 5400 - 540);
         // 22 groups of a row, and a rest of two that stays.
         assert_eq!(gone(Pattern::Group { keep: 2, of: 4 }, 0.9), 44.0 / 90.0);
         assert!((gone(Pattern::Block { rows: 4, cols: 4 }, 0.5) - 0.5).abs() < 0.1);

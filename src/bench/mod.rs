@@ -19,15 +19,20 @@
 
 mod case;
 mod clock;
+mod contrast;
 mod data;
 mod exact;
+mod model;
 mod results;
 mod roofs;
 mod run;
+mod stored;
 
 pub use case::{Asked, Pattern};
-pub use results::{BreakEven, Case, Moment, Results, Roofs, STEADY, Skip};
-pub use run::{OnCase, run};
+pub use contrast::{Contrast, Pair};
+pub use model::{FASTEST, Model};
+pub use results::{BreakEven, Case, Moment, Results, Roofs, STEADY, Skip, Total};
+pub use run::{OnCase, run, run_model};
 
 /// The shader of the roofs, for tests that parse and translate it: `(name, source, entry points)`.
 #[doc(hidden)]

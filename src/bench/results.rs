@@ -1,6 +1,6 @@
 //! What was found.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::gpu::AdapterInfo;
 
@@ -8,15 +8,15 @@ use crate::gpu::AdapterInfo;
 pub const STEADY: f64 = 0.05;
 
 /// The results of a run. Later versions only add fields.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Results {
     /// The version of lopper that ran.
-    pub lopper: &'static str,
+    pub lopper: String,
     /// On which adapter.
     pub adapter: AdapterInfo,
     /// Which clock: `timestamps` of the GPU, or the one on the `wall` around a submission.
-    pub clock: &'static str,
+    pub clock: String,
     /// Why, in words.
     pub clock_why: String,
     /// The adapter's roofs.
@@ -25,6 +25,9 @@ pub struct Results {
     pub cases: Vec<Case>,
     /// Where each format begins to pay.
     pub break_even: Vec<BreakEven>,
+    /// What the layers of a model take together; empty without one.
+    #[serde(default)]
+    pub totals: Vec<Total>,
     /// What was not timed, and why.
     pub skipped: Vec<Skip>,
     /// Whether it was stopped.
@@ -36,7 +39,7 @@ pub struct Results {
 }
 
 /// A time: a median, and how far apart others were.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
     /// The median, in seconds.
     pub seconds: f64,
@@ -49,7 +52,7 @@ pub struct Moment {
 }
 
 /// What the adapter does at most, with kernels that do nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Roofs {
     /// Bytes read per second.
     pub read: f64,
@@ -62,8 +65,14 @@ pub struct Roofs {
 }
 
 /// A product that was measured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
+    /// The layer of a model whose weights these are.
+    #[serde(default)]
+    pub layer: Option<String>,
+    /// The share of the weights that was asked to be gone; none where they are as they were given.
+    #[serde(default)]
+    pub asked: Option<f64>,
     /// Outputs.
     pub rows: u64,
     /// Inputs.
@@ -87,7 +96,7 @@ pub struct Case {
     /// Those of the dense matrix over them.
     pub memory: f64,
     /// `read` or `fma`: the roof that would be reached first.
-    pub roof: &'static str,
+    pub roof: String,
     /// What that roof allows as a share of what was measured.
     pub of_roof: f64,
     /// How many times as fast as the faster of our dense products, by the median over rounds in which both were timed.
@@ -97,7 +106,7 @@ pub struct Case {
 }
 
 /// From which sparsity on a format is faster than dense.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BreakEven {
     /// Outputs.
     pub rows: u64,
@@ -115,8 +124,31 @@ pub struct BreakEven {
     pub best: f64,
 }
 
+/// What the layers of a model take, one after the other, each once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Total {
+    /// The share of the weights that was asked to be gone; none where they are as they were given.
+    pub asked: Option<f64>,
+    /// The share of all weights that is.
+    pub sparsity: f64,
+    /// Vectors at once.
+    pub batch: u32,
+    /// `dense`: each layer by the faster of the dense products; how all are stored; or [`FASTEST`](super::FASTEST).
+    pub format: String,
+    /// Seconds: the sum of the layers' medians.
+    pub seconds: f64,
+    /// Bytes of the matrices.
+    pub bytes: u64,
+    /// How many times as fast as dense.
+    pub speedup: f64,
+    /// How many layers there are.
+    pub layers: usize,
+    /// How many of them were measured so; of the others it is taken what the one of their shape takes that is nearest in sparsity.
+    pub measured: usize,
+}
+
 /// What was not timed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Skip {
     /// What.
     pub what: String,
@@ -126,11 +158,36 @@ pub struct Skip {
     pub wrong: bool,
 }
 
+impl Case {
+    /// Whether it is a product of the dense matrix.
+    pub fn is_dense(&self) -> bool {
+        self.format.starts_with("dense")
+    }
+}
+
 impl Results {
+    /// Those of a run that has measured the roofs.
+    pub(super) fn new(adapter: AdapterInfo, clock: &str, clock_why: String, roofs: Roofs) -> Self {
+        Self {
+            lopper: env!("CARGO_PKG_VERSION").into(),
+            adapter,
+            clock: clock.into(),
+            clock_why,
+            roofs,
+            cases: Vec::new(),
+            break_even: Vec::new(),
+            totals: Vec::new(),
+            skipped: Vec::new(),
+            stopped: false,
+            seconds: 0.0,
+            measuring: 0.0,
+        }
+    }
+
     /// Finds where formats begin to pay, from the cases.
     pub(super) fn find_break_even(&mut self) {
         let mut found: Vec<BreakEven> = Vec::new();
-        for case in self.cases.iter().filter(|case| !case.format.starts_with("dense")) {
+        for case in self.cases.iter().filter(|case| !case.is_dense()) {
             let same = |other: &&Case| {
                 (other.rows, other.cols, other.batch, &other.format) == (case.rows, case.cols, case.batch, &case.format)
             };

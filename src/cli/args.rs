@@ -3,14 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use lopper::bench::Pattern;
 use lopper::pruner::Earlier;
-use lopper::{Dtype, Format, Shape};
 
-use super::bench;
 use super::rule::RuleArgs;
 use super::term::ColorWord;
-use super::values::{format, magnitude, parse_bytes, share};
+use super::values::{magnitude, parse_bytes, share};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -133,25 +130,6 @@ Examples:
 
 Exit codes: 0 it can be carried out, 1 it cannot, or could not be read, 2 the command line makes no sense";
 
-const BENCH_HELP: &str = "\
-Examples:
-  Whether sparse products pay on this adapter:
-    lopper bench
-  For a matrix of yours, and a batch:
-    lopper bench --shape 4096x11008 --batch 1,8 --sparsity 0.5,0.7,0.9 --dtype bf16
-  2:4, and blocks:
-    lopper bench --pattern 2:4
-    lopper bench --pattern 16x16 --format 16x16 --sparsity 0.5,0.8
-  For another program to read:
-    lopper bench --json bench.json --html bench.html
-
-First the adapter's roofs are measured, with kernels that do nothing but read, copy and multiply. Then each product is held
-against one in f64, and timed in turn with ours of the dense matrix. Times are medians; those that are not steady have a ~.
-`of its roof` is what reading, or multiplying what is kept, would take at least, over the time it took. Where the time is up,
-what was not measured is listed; Ctrl-C prints what is done.
-
-Exit codes: 0 done, 1 failed or stopped, or a result was wrong, 2 the command line makes no sense";
-
 const DEVICES_HELP: &str = "\
 Examples:
   lopper devices
@@ -191,7 +169,7 @@ pub enum Command {
     /// Measure how a network's inputs and neurons act over data, for scores
     Activations(super::activations::ActivationsArgs),
     /// Measure sparse against dense products on an adapter
-    Bench(BenchArgs),
+    Bench(super::bench::BenchArgs),
     /// List the GPU adapters, and whether they will do
     Devices(DevicesArgs),
     /// Print completions for a shell
@@ -404,44 +382,6 @@ pub struct VerifyArgs {
     /// Print all findings as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = BENCH_HELP)]
-pub struct BenchArgs {
-    /// Outputs and inputs of a matrix [default: 4096x4096]
-    #[arg(long, value_name = "RxC", value_delimiter = ',', value_parser = bench::shape)]
-    pub shape: Vec<Shape>,
-    /// Shares of the weights that are gone [default: 0,0.3,0.5,0.7,0.9,0.95]
-    #[arg(long, value_name = "S", value_delimiter = ',', value_parser = share)]
-    pub sparsity: Vec<f64>,
-    /// Vectors that are multiplied at once [default: 1,4,16,64]
-    #[arg(long, value_name = "N", value_delimiter = ',')]
-    pub batch: Vec<u32>,
-    /// How sparse matrices are stored: bitmask, ell, ell:ROWS, csr, N:M, or blocks RxC [default: all that hold the pattern]
-    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format)]
-    pub format: Vec<Format>,
-    /// Element type of the weights: f16, bf16 or f32
-    #[arg(long, value_name = "DTYPE", default_value = "f16", value_parser = bench::dtype)]
-    pub dtype: Dtype,
-    /// Which weights are gone: random ones, the smallest (magnitude), N:M, or blocks RxC
-    #[arg(long, value_name = "PATTERN", default_value = "random", value_parser = bench::pattern)]
-    pub pattern: Pattern,
-    /// The adapter to use: a part of its name, or its number in `lopper devices`
-    #[arg(long, value_name = "NAME|INDEX")]
-    pub adapter: Option<String>,
-    /// Seconds after which no case is begun
-    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
-    pub time: u64,
-    /// Write the results to this JSON file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write a page to look at: speed-ups, roofs, break-even; one file, no network
-    #[arg(long, value_name = "FILE.html")]
-    pub html: Option<PathBuf>,
-    /// No progress and no table
-    #[arg(short, long)]
-    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

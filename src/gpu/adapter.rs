@@ -1,12 +1,12 @@
 //! Finding adapters and choosing one.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{OPTIONAL_FEATURES, REQUIRED, check_limits, limit};
 use crate::{Error, Result};
 
 /// An adapter, as far as it matters to lopper.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterInfo {
     /// Its place in the list of [`adapters`]; none where the caller opened the device.
     pub index: Option<usize>,
@@ -19,9 +19,9 @@ pub struct AdapterInfo {
     /// The driver and its version.
     pub driver: String,
     /// The limits lopper depends on.
-    pub limits: Vec<(&'static str, u64)>,
+    pub limits: Vec<(String, u64)>,
     /// The features lopper uses where there are any.
-    pub features: Vec<(&'static str, bool)>,
+    pub features: Vec<(String, bool)>,
     /// Why lopper cannot use it; none if it can.
     pub unfit: Option<String>,
 }
@@ -141,11 +141,11 @@ impl AdapterInfo {
             name: info.name,
             backend: info.backend.to_string(),
             kind: format!("{:?}", info.device_type),
-            limits: REQUIRED.iter().map(|&(name, _)| (name, limit(limits, name))).collect(),
+            limits: REQUIRED.iter().map(|&(name, _)| (name.into(), limit(limits, name))).collect(),
             features: vec![
-                ("MAPPABLE_PRIMARY_BUFFERS", has(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)),
-                ("SUBGROUP", has(wgpu::Features::SUBGROUP)),
-                ("TIMESTAMP_QUERY", has(wgpu::Features::TIMESTAMP_QUERY)),
+                ("MAPPABLE_PRIMARY_BUFFERS".into(), has(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)),
+                ("SUBGROUP".into(), has(wgpu::Features::SUBGROUP)),
+                ("TIMESTAMP_QUERY".into(), has(wgpu::Features::TIMESTAMP_QUERY)),
             ],
         }
     }

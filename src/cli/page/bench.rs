@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lopper::bench::{Case, Results};
+use lopper::bench::{Case, Results, Total};
 
 use super::super::bench::milliseconds;
 use super::super::text::{self, bytes, magnitude};
@@ -20,13 +20,16 @@ pub fn page(results: &Results) -> Page {
         ("read roof", format!("{}/s", bytes(roofs.read))),
         ("copy roof", format!("{}/s", bytes(roofs.copy))),
         ("FMA roof", format!("{:.1} GFLOPS", roofs.fma / 1e9)),
-        ("clock", results.clock.into()),
+        ("clock", results.clock.clone()),
         ("products", results.cases.len().to_string()),
         ("time", text::seconds(results.seconds)),
     ]);
     page.paragraph(&format!("Clock: {}.", results.clock_why));
     if results.stopped {
         page.paragraph("The run was stopped before its end.");
+    }
+    if !results.totals.is_empty() {
+        model(&mut page, results);
     }
     page.heading("Speed-up");
     let products: BTreeSet<(u64, u64, u32)> =
@@ -40,24 +43,17 @@ pub fn page(results: &Results) -> Page {
         page.heading("Roofs");
         page.chart(&roofline(results), "What each product reaches under the roofs: multiply-adds of weights that are kept, over the bytes that must be moved");
     }
-    page.heading("Break-even");
-    let row = |even: &lopper::bench::BreakEven| {
-        vec![
-            Cell::text(format!("{} x {}", even.rows, even.cols)),
-            Cell::number(Some(even.batch.into()), |n| n.to_string()),
-            Cell::text(&even.format),
-            Cell::number(even.sparsity, |s| format!("{}{:.0} %", if even.at_once { "≤ " } else { "" }, 100.0 * s)),
-            Cell::number(Some(even.best), |s| format!("{s:.2} x")),
-        ]
-    };
-    let header = ["matrix", "vectors", "format", "faster than dense from", "best"];
-    page.table(&header, &[1, 3, 4], results.break_even.iter().map(row));
-    page.paragraph("`-`: dense was faster at the highest sparsity that was measured.");
+    if !results.break_even.is_empty() {
+        break_even(&mut page, results);
+    }
     page.heading("Products");
     let row = |case: &Case| {
-        let dense = case.format.starts_with("dense");
+        let dense = case.is_dense();
         vec![
-            Cell::text(format!("{} x {} {}", case.rows, case.cols, case.dtype)),
+            Cell::text(match &case.layer {
+                Some(layer) => format!("{layer}, {} x {} {}", case.rows, case.cols, case.dtype),
+                None => format!("{} x {} {}", case.rows, case.cols, case.dtype),
+            }),
             Cell::number(Some(case.batch.into()), |n| n.to_string()),
             Cell::number(Some(case.sparsity), |s| format!("{:.1} %", 100.0 * s)),
             Cell::text(&case.format),
@@ -87,10 +83,51 @@ pub fn page(results: &Results) -> Page {
     page
 }
 
+/// From where on formats pay.
+fn break_even(page: &mut Page, results: &Results) {
+    page.heading("Break-even");
+    let row = |even: &lopper::bench::BreakEven| {
+        vec![
+            Cell::text(format!("{} x {}", even.rows, even.cols)),
+            Cell::number(Some(even.batch.into()), |n| n.to_string()),
+            Cell::text(&even.format),
+            Cell::number(even.sparsity, |s| format!("{}{:.0} %", if even.at_once { "≤ " } else { "" }, 100.0 * s)),
+            Cell::number(Some(even.best), |s| format!("{s:.2} x")),
+        ]
+    };
+    let header = ["matrix", "vectors", "format", "faster than dense from", "best"];
+    page.table(&header, &[1, 3, 4], results.break_even.iter().map(row));
+    page.paragraph("`-`: dense was faster at the highest sparsity that was measured.");
+}
+
+/// What the layers of a model take together.
+fn model(page: &mut Page, results: &Results) {
+    page.heading("All layers");
+    let total = |total: &Total| {
+        vec![
+            Cell::text(&total.format),
+            Cell::number(Some(total.batch.into()), |n| n.to_string()),
+            Cell::number(Some(total.sparsity), |s| format!("{:.1} %", 100.0 * s)),
+            Cell::number(Some(total.seconds), milliseconds),
+            Cell::number(Some(f64::from(total.batch) / total.seconds), |n| format!("{n:.1}")),
+            Cell::number(Some(total.speedup).filter(|_| total.format != "dense"), |s| format!("{s:.2} x")),
+            Cell::number(Some(total.bytes as f64), bytes),
+            Cell::number(Some(total.measured as f64), |n| format!("{n} of {}", total.layers)),
+        ]
+    };
+    let header =
+        ["kept as", "vectors", "gone", "time", "vectors a second", "speed-up", "weights take", "layers measured"];
+    page.table(&header, &[1, 2, 3, 4, 5, 6, 7], results.totals.iter().map(total));
+    page.paragraph(
+        "Every layer once, one after the other. One that was not measured is taken to be like the one of its shape that is \
+         nearest in sparsity.",
+    );
+}
+
 /// Formats in the order in which they come.
 fn formats(cases: &[&Case]) -> Vec<String> {
     let mut formats: Vec<String> = Vec::new();
-    for case in cases.iter().filter(|case| !case.format.starts_with("dense")) {
+    for case in cases.iter().filter(|case| !case.is_dense()) {
         if !formats.contains(&case.format) {
             formats.push(case.format.clone());
         }
@@ -107,8 +144,9 @@ fn speedups(cases: Vec<&Case>) -> Chart {
         let own = cases.iter().filter(|case| case.format == format);
         let mut points: Vec<(f64, f64)> = own.map(|case| (100.0 * case.sparsity, case.speedup)).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        // One point is no line.
-        let shape = if points.len() == 1 { Shape::Dots } else { Shape::Line };
+        // One point is no line, nor are layers that are alike.
+        let dots = points.len() == 1 || cases.iter().any(|case| case.layer.is_some());
+        let shape = if dots { Shape::Dots } else { Shape::Line };
         series.push(Series { name: format, points, shape });
     }
     let most = series.iter().flat_map(|s| &s.points).map(|point| point.1).fold(1.0, f64::max);
@@ -123,7 +161,7 @@ fn speedups(cases: Vec<&Case>) -> Chart {
 /// Operations a second by operations for each byte, both in powers of two.
 fn roofline(results: &Results) -> Chart {
     let place = |case: &Case| {
-        let kept = if case.format.starts_with("dense") { 1.0 } else { 1.0 - case.sparsity };
+        let kept = if case.is_dense() { 1.0 } else { 1.0 - case.sparsity };
         let operations = (2.0 * kept * (case.rows * case.cols) as f64 * f64::from(case.batch)).max(1.0);
         ((operations / case.bytes as f64).log2(), (operations / case.time.seconds / 1e9).log2())
     };
@@ -142,7 +180,7 @@ fn roofline(results: &Results) -> Chart {
         shape: Shape::Dots,
     };
     // In the order of the other charts, for the same colours.
-    let mut series = vec![named("dense", &|case| case.format.starts_with("dense"))];
+    let mut series = vec![named("dense", &|case| case.is_dense())];
     series.extend(formats(&all).iter().map(|format| named(format, &|case| &case.format == format)));
     let points = [left, ridge, right].map(|x| (x, roof(x))).to_vec();
     series.push(Series { name: "roof".into(), points, shape: Shape::Line });

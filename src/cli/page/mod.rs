@@ -3,6 +3,7 @@
 pub mod bench;
 mod chart;
 pub mod compare;
+pub mod contrast;
 pub mod inspect;
 pub mod prune;
 pub mod sweep;
