@@ -94,6 +94,7 @@ pub mod sparse;
 mod target;
 mod tensor;
 mod toml_file;
+pub mod tune;
 mod unit;
 
 pub use activation::Activation;

@@ -175,7 +175,7 @@ fn results_are_read_again_and_compared_product_by_product() {
     let again = Contrast::new(&first, &read);
     assert!(again.pairs.len() == first.cases.len() && again.pairs.iter().all(near), "{again:?}");
     assert_eq!((&read.adapter, &read.clock_why, &read.skipped), (&first.adapter, &first.clock_why, &first.skipped));
-    let mut second = read.clone();
+    let mut second = first.clone();
     second.roofs.read *= 2.0;
     for case in &mut second.cases {
         case.time.seconds /= 4.0;

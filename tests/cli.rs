@@ -18,6 +18,8 @@ mod schedule;
 #[cfg(unix)]
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/tune.rs"]
+mod tune;
 
 use std::fs;
 use std::path::{Path, PathBuf};

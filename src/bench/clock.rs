@@ -5,20 +5,41 @@ use std::time::Instant;
 use super::results::{Moment, STEADY};
 use crate::Result;
 use crate::gpu::{Dispatch, Gpu, PATIENCE};
+use crate::record::Pruning;
+
+/// Records what is timed.
+type Work = Box<dyn Fn(&mut wgpu::ComputePass<'_>)>;
 
 /// Something that is timed: the same work on each of several copies of its data, in turn.
 pub struct Entry {
     pub name: String,
-    /// The dispatches on each copy.
-    copies: Vec<Vec<Dispatch>>,
+    /// The work on each copy.
+    copies: Vec<Work>,
     next: usize,
     /// How often it is done in one submission.
     repeats: usize,
 }
 
 impl Entry {
+    /// The dispatches on each copy.
     pub fn new(name: impl Into<String>, copies: Vec<Vec<Dispatch>>) -> Self {
-        Self { name: name.into(), copies, next: 0, repeats: 1 }
+        let replay = |dispatches: Vec<Dispatch>| -> Work {
+            Box::new(move |pass| dispatches.iter().for_each(|dispatch| dispatch.replay(pass)))
+        };
+        Self { name: name.into(), copies: copies.into_iter().map(replay).collect(), next: 0, repeats: 1 }
+    }
+
+    /// Prunings, one on each copy.
+    pub fn prunings(name: impl Into<String>, prunings: Vec<Pruning>) -> Self {
+        let replay = |pruning: Pruning| -> Work { Box::new(move |pass| pruning.record_in(pass)) };
+        Self { name: name.into(), copies: prunings.into_iter().map(replay).collect(), next: 0, repeats: 1 }
+    }
+
+    /// Records it once, on the first copy.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        if let Some(first) = self.copies.first() {
+            first(pass);
+        }
     }
 }
 
@@ -158,7 +179,7 @@ impl<'a> Clock<'a> {
             let mut pass =
                 encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("bench"), timestamp_writes });
             for _ in 0..entry.repeats {
-                entry.copies[entry.next].iter().for_each(|dispatch| dispatch.replay(&mut pass));
+                entry.copies[entry.next](&mut pass);
                 entry.next = (entry.next + 1) % entry.copies.len();
             }
             drop(pass);

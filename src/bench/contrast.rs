@@ -11,6 +11,9 @@ use crate::{Result, json_file};
 /// Bytes of a file of results at most: a hundred thousand cases are half of it.
 const MOST: u64 = 64 << 20;
 
+/// No difference below this share is clear, as spreads of few rounds may be 0.
+const LEAST: f64 = 0.01;
+
 /// Sparsities that are so far apart are different cases.
 const SAME: f64 = 5e-4;
 
@@ -114,6 +117,6 @@ fn pair(a: &Case, b: &Case) -> Pair {
         times: [a.time, b.time],
         speedups: [a.speedup, b.speedup],
         ratio,
-        clear: (ratio.max(1.0 / ratio) - 1.0) > a.time.spread + b.time.spread,
+        clear: ratio.max(1.0 / ratio) - 1.0 > (a.time.spread + b.time.spread).max(LEAST),
     }
 }

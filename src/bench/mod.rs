@@ -18,13 +18,13 @@
 //! Nothing is printed here.
 
 mod case;
-mod clock;
+pub(crate) mod clock;
 mod contrast;
-mod data;
-mod exact;
+pub(crate) mod data;
+pub(crate) mod exact;
 mod model;
 mod results;
-mod roofs;
+pub(crate) mod roofs;
 mod run;
 mod stored;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gpu::AdapterInfo;
+use crate::gpu::{AdapterInfo, Gpu, Tuning};
 
 /// Medians whose quartiles lie further apart than this share of them are not steady.
 pub const STEADY: f64 = 0.05;
@@ -15,6 +15,12 @@ pub struct Results {
     pub lopper: String,
     /// On which adapter.
     pub adapter: AdapterInfo,
+    /// The kernels' knobs; none in results of versions that did not say.
+    #[serde(default)]
+    pub tuning: Option<Tuning>,
+    /// Whether they are others than those for its class of adapter.
+    #[serde(default)]
+    pub tuned: bool,
     /// Which clock: `timestamps` of the GPU, or the one on the `wall` around a submission.
     pub clock: String,
     /// Why, in words.
@@ -167,10 +173,12 @@ impl Case {
 
 impl Results {
     /// Those of a run that has measured the roofs.
-    pub(super) fn new(adapter: AdapterInfo, clock: &str, clock_why: String, roofs: Roofs) -> Self {
+    pub(super) fn new(gpu: &Gpu, clock: &str, clock_why: String, roofs: Roofs) -> Self {
         Self {
             lopper: env!("CARGO_PKG_VERSION").into(),
-            adapter,
+            adapter: gpu.info().clone(),
+            tuning: Some(gpu.tuning()),
+            tuned: gpu.tuning() != gpu.class_tuning(),
             clock: clock.into(),
             clock_why,
             roofs,

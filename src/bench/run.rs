@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
         let start = Instant::now();
         let mut clock = Clock::new(gpu, ROOM.min(SHARE * asked.time.as_secs_f64()), asked.rounds)?;
         let roofs = roofs::measure(gpu, &mut clock)?;
-        let results = Results::new(gpu.info().clone(), clock.name(), clock.why.clone(), roofs);
+        let results = Results::new(gpu, clock.name(), clock.why.clone(), roofs);
         let kernels = Kernels::new(gpu.device(), gpu.tuning());
         Ok(Self { gpu, kernels, asked, on_case, start, clock, results, done: 0, of: 0 })
     }

@@ -170,6 +170,8 @@ pub enum Command {
     Activations(super::activations::ActivationsArgs),
     /// Measure sparse against dense products on an adapter
     Bench(super::bench::BenchArgs),
+    /// Search the kernels' knobs on an adapter, and keep them
+    Tune(super::tune::TuneArgs),
     /// List the GPU adapters, and whether they will do
     Devices(DevicesArgs),
     /// Print completions for a shell

@@ -6,6 +6,7 @@ mod activations;
 mod args;
 mod bench;
 mod compare;
+mod device;
 mod devices;
 mod file;
 mod generated;
@@ -24,6 +25,7 @@ mod sweep;
 mod table;
 mod term;
 mod text;
+mod tune;
 mod values;
 mod verify;
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         args::Command::Infer(args) => infer::run(&args),
         args::Command::Activations(args) => activations::run(&args),
         args::Command::Bench(args) => bench::run(&args),
+        args::Command::Tune(args) => tune::run(&args),
         args::Command::Devices(args) => devices::run(&args),
         args::Command::Completions(args) => generated::completions(&args),
         args::Command::Man(args) => generated::man(&args),

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use lopper::checkpoint::Checkpoint;
-use lopper::gpu::Gpu;
 use lopper::infer::{Data, Runner};
 use lopper::network::{Chain, Network, Storage};
+
+use super::device;
 
 #[derive(Debug, Args)]
 pub struct NetworkArgs {
@@ -49,7 +50,7 @@ impl NetworkArgs {
         })?;
         let checkpoint = Checkpoint::open(&path)?;
         let data = Checkpoint::open(&self.data)?;
-        let runner = Runner::new(pollster::block_on(Gpu::open(self.adapter.as_deref()))?);
+        let runner = Runner::new(device::open(self.adapter.as_deref())?);
         let gpu = runner.gpu();
         let (dense, _) = Network::load(gpu.device(), gpu.tuning(), &chain, &checkpoint, Storage::Dense)?;
         let data = Data::load(&data, dense.inputs(), self.inputs.as_deref(), labels)?;

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use lopper::checkpoint::{Checkpoint, TensorInfo};
-use lopper::gpu::Gpu;
 use lopper::pruner::{Action, Options, Plan, Pruner, Recipe, Report, TensorReport};
 
 use super::args::PruneArgs;
+use super::device;
 use super::file::{NewFile, json};
 use super::page;
 use super::plan::goes;
@@ -33,7 +33,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
             let shards = checkpoint.shards().iter().map(|shard| shard.name.clone()).collect();
             drop(checkpoint);
             let stop = Stop::listen(report_file.as_ref().map(NewFile::temporary))?;
-            let pruner = Pruner::new(pollster::block_on(Gpu::open(args.adapter.as_deref()))?);
+            let pruner = Pruner::new(device::open(args.adapter.as_deref())?);
             stop.cleans_up(pruner.unfinished());
             let mut options = Options::default();
             if let Some(memory) = args.memory {

@@ -98,6 +98,7 @@ pub struct Gpu {
     queue: wgpu::Queue,
     info: AdapterInfo,
     kind: wgpu::DeviceType,
+    tuning: Tuning,
     /// The first error that no scope caught, and the reason why the device was lost. Stays empty on a caller's device.
     failure: Arc<OnceLock<String>>,
     /// Where the device came from, if lopper opened it.
@@ -159,7 +160,18 @@ impl Gpu {
         let kind = adapter.device_type;
         let info = AdapterInfo::new(None, adapter, &device.limits(), device.features());
         let (failure, lost) = (Arc::default(), Arc::default());
-        Ok(Self { device, queue, info, kind, failure, adapter: None, lost, faults: None })
+        let tuning = Tuning::for_kind(kind);
+        Ok(Self { device, queue, info, kind, tuning, failure, adapter: None, lost, faults: None })
+    }
+
+    /// The same with other knobs for its kernels, such as those of a [`Table`](crate::tune::Table); results do not depend on
+    /// them.
+    ///
+    /// # Errors
+    /// [`Error::Rule`] with the first knob that is out of range, and its value.
+    pub fn with_tuning(self, tuning: Tuning) -> Result<Self> {
+        tuning.check()?;
+        Ok(Self { tuning, ..self })
     }
 
     /// The same, which fails on purpose.
@@ -180,7 +192,7 @@ impl Gpu {
         // wgpu knows at once, but for the web.
         let opened = watch::ready(Self::request(adapter, self.info.clone(), features));
         let none = || Err(Error::Adapter(format!("cannot open {} again", self.info.name)));
-        Some(opened.unwrap_or_else(none).map(|gpu| Self { faults: self.faults.clone(), ..gpu }))
+        Some(opened.unwrap_or_else(none).map(|gpu| Self { faults: self.faults.clone(), tuning: self.tuning, ..gpu }))
     }
 
     async fn request(adapter: wgpu::Adapter, info: AdapterInfo, required_features: wgpu::Features) -> Result<Self> {
@@ -206,7 +218,8 @@ impl Gpu {
             }
         });
         let kind = adapter.get_info().device_type;
-        Ok(Self { device, queue, info, kind, failure, adapter: Some(adapter), lost, faults: None })
+        let tuning = Tuning::for_kind(kind);
+        Ok(Self { device, queue, info, kind, tuning, failure, adapter: Some(adapter), lost, faults: None })
     }
 
     /// The device.
@@ -224,8 +237,13 @@ impl Gpu {
         &self.info
     }
 
-    /// The kernels' knobs for this class of adapter.
+    /// The kernels' knobs: those for this class of adapter, unless [others](Gpu::with_tuning) were given.
     pub fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    /// Those for this class of adapter.
+    pub fn class_tuning(&self) -> Tuning {
         Tuning::for_kind(self.kind)
     }
 

@@ -1,5 +1,7 @@
 //! The kernels' knobs, per class of adapter, as measured (see `benches/README.md`).
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
 
 /// Weights of a sample for each of the threads that look for the window, whose loops software adapters end after 65,535 turns.
@@ -7,7 +9,7 @@ pub(crate) const SAMPLED_PER_THREAD: u32 = 8_192;
 
 /// Knobs. Results do not depend on them, only the time does. Numbers outside of what is said here are refused by
 /// [`Lopper::prepare`](crate::Lopper::prepare); single stages do not look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tuning {
     /// Threads per workgroup of kernels that stream over weights: 1 to 256.
     pub workgroup: u32,

@@ -38,6 +38,11 @@ impl Lopper {
         Self { kernels: self.kernels.with_tuning(tuning), ..self }
     }
 
+    /// With these kernels, and the pipelines that they have built.
+    pub(crate) fn with_kernels(device: &wgpu::Device, kernels: Kernels) -> Self {
+        Self { device: device.clone(), kernels }
+    }
+
     /// The features a device must have: none. (`TIMESTAMP_QUERY` lets [`Pruning::profile`] tell times.)
     pub fn required_features(_adapter: &wgpu::Adapter) -> wgpu::Features {
         wgpu::Features::empty()

@@ -22,10 +22,13 @@ pub fn lopper<S: AsRef<OsStr>>(args: &[S]) -> Ran {
     lopper_with(args, &[])
 }
 
+/// Where no tuning is, whatever the user's own cache has.
+pub const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
+
 /// Runs it with these variables.
 pub fn lopper_with<S: AsRef<OsStr>>(args: &[S], vars: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lopper"));
-    let command = command.args(args).envs(vars.iter().copied()).stdin(Stdio::null());
+    let command = command.args(args).env("XDG_CACHE_HOME", CACHE).envs(vars.iter().copied()).stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: status.code(), out: text(stdout), err: text(stderr) }

@@ -13,11 +13,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use lopper::bench::{self, Asked, Model, Pattern};
 use lopper::checkpoint::Checkpoint;
-use lopper::gpu::Gpu;
 use lopper::pruner::{Action, Plan, Recipe, Rule, Selection, Target};
 use lopper::{Dtype, Format, Shape};
 
 use self::words::{dtype, pattern, shape};
+use super::device;
 use super::file::{NewFile, json};
 use super::page;
 use super::progress::Bar;
@@ -26,7 +26,7 @@ use super::text;
 use super::values::{format, share};
 
 pub use self::compare::{verdict, what, who};
-pub use self::shown::milliseconds;
+pub use self::shown::{knobs, milliseconds};
 
 const HELP: &str = "\
 Examples:
@@ -118,7 +118,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let stop = Stop::listen(file.as_ref().map(NewFile::temporary))?;
     let checkpoint = args.model.as_ref().map(|path| Checkpoint::open(path)).transpose()?;
     let model = checkpoint.as_ref().map(|checkpoint| model(args, checkpoint)).transpose()?;
-    let gpu = pollster::block_on(Gpu::open(args.adapter.as_deref()))?;
+    let gpu = device::open(args.adapter.as_deref())?;
     let bar = Bar::new(args.quiet);
     let on_case = |what: &str, done: usize, of: usize| {
         bar.say(what, done as u64, of as u64);

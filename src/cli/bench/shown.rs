@@ -23,7 +23,8 @@ pub fn shown(results: &Results) -> Result<String> {
         bytes(roofs.copy),
         roofs.fma / 1e9
     )?;
-    writeln!(text, "clock: {}; {}\n", results.clock, results.clock_why)?;
+    writeln!(text, "clock: {}; {}", results.clock, results.clock_why)?;
+    writeln!(text, "knobs: {}\n", knobs(results))?;
     if results.totals.is_empty() {
         write!(text, "{}", cases(results))?;
         break_even(&mut text, results)?;
@@ -49,6 +50,11 @@ pub fn shown(results: &Results) -> Result<String> {
     let seconds = text::seconds(results.seconds);
     writeln!(text, "{} products in {seconds}, {share:.0} % of it in what was timed", results.cases.len())?;
     Ok(text)
+}
+
+/// Whose knobs the kernels had.
+pub fn knobs(results: &Results) -> &'static str {
+    if results.tuned { "as `lopper tune` found them for this adapter" } else { "those for its class of adapter" }
 }
 
 fn cases(results: &Results) -> Grid {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lopper::bench::{Case, Results, Total};
 
-use super::super::bench::milliseconds;
+use super::super::bench::{knobs, milliseconds};
 use super::super::text::{self, bytes, magnitude};
 use super::{Axis, Cell, Chart, Page, Series, Shape};
 
@@ -21,6 +21,7 @@ pub fn page(results: &Results) -> Page {
         ("copy roof", format!("{}/s", bytes(roofs.copy))),
         ("FMA roof", format!("{:.1} GFLOPS", roofs.fma / 1e9)),
         ("clock", results.clock.clone()),
+        ("knobs", knobs(results).into()),
         ("products", results.cases.len().to_string()),
         ("time", text::seconds(results.seconds)),
     ]);
