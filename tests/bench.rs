@@ -96,7 +96,7 @@ fn what_cannot_be_measured_is_refused_with_both_numbers() {
 }
 
 fn digits() -> Checkpoint {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits/mlp.safetensors");
+    let path = concat!(env!("LOPPER_TEST_ROOT"), "/examples/digits/mlp.safetensors");
     Checkpoint::open(Path::new(path)).unwrap()
 }
 

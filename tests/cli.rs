@@ -27,7 +27,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use harness::{Folder, MODEL, adapter, gpu, lopper, tampered};
+use harness::{Folder, MODEL, TOOL, adapter, gpu, lopper, tampered};
 
 #[test]
 fn help_tells_exit_codes_and_examples() {
@@ -270,7 +270,7 @@ fn a_benchmark_prints_what_it_writes() {
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lopper"))
+    let mut child = Command::new(TOOL)
         .args(["prune", MODEL, "--sparsity", "0.5", "--dry-run"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -13,7 +13,7 @@ use lopper::pruner::{Options, Recipe, Rule, Scope};
 use lopper::safetensors::{self, Dtype as Stored, tensor::TensorView};
 use lopper::{Dtype, Format, Target};
 
-const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
+const DIGITS: &str = concat!(env!("LOPPER_TEST_ROOT"), "/examples/digits");
 
 fn digits() -> (Chain, Checkpoint, Data) {
     let folder = Path::new(DIGITS);

@@ -1,5 +1,8 @@
 //! Runs the tool and looks at what came of it.
 
+#[path = "../common/tool.rs"]
+mod tool;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
@@ -7,8 +10,10 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+pub use tool::TOOL;
+
 /// A small model that is fit to be shipped with the tests.
-pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/silero_vad_16k.safetensors");
+pub const MODEL: &str = concat!(env!("LOPPER_TEST_ROOT"), "/tests/data/silero_vad_16k.safetensors");
 
 /// A command, its exit code and both of its streams.
 pub struct Ran {
@@ -23,12 +28,14 @@ pub fn lopper<S: AsRef<OsStr>>(args: &[S]) -> Ran {
 }
 
 /// Where no tuning is, whatever the user's own cache has.
-pub const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
+fn cache() -> PathBuf {
+    std::env::temp_dir().join("lopper-test-cache")
+}
 
 /// Runs it with these variables.
 pub fn lopper_with<S: AsRef<OsStr>>(args: &[S], vars: &[(&str, &str)]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lopper"));
-    let command = command.args(args).env("XDG_CACHE_HOME", CACHE).envs(vars.iter().copied()).stdin(Stdio::null());
+    let mut command = Command::new(TOOL);
+    let command = command.args(args).env("XDG_CACHE_HOME", cache()).envs(vars.iter().copied()).stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: status.code(), out: text(stdout), err: text(stderr) }

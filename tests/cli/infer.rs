@@ -6,9 +6,9 @@ use lopper::safetensors::SafeTensors;
 
 use super::harness::{Folder, adapter, gpu, lopper};
 
-const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits/digits.toml");
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits/digits.safetensors");
-const MLP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits/mlp.safetensors");
+const DIGITS: &str = concat!(env!("LOPPER_TEST_ROOT"), "/examples/digits/digits.toml");
+const DATA: &str = concat!(env!("LOPPER_TEST_ROOT"), "/examples/digits/digits.safetensors");
+const MLP: &str = concat!(env!("LOPPER_TEST_ROOT"), "/examples/digits/mlp.safetensors");
 
 fn with<'a>(first: &[&'a str], rest: &[&'a str]) -> Vec<String> {
     first.iter().chain(rest).map(|word| word.to_string()).chain(adapter()).collect()

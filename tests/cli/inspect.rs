@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
 
-use crate::harness::{Folder, MODEL, lopper, lopper_with, tampered};
+use super::harness::{Folder, MODEL, lopper, lopper_with, tampered};
 
 /// Weights of the model's tensors, by name, with the length of a row.
 fn weights() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {

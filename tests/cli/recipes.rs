@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::harness::{Folder, MODEL, adapter, gpu, lopper};
+use super::harness::{Folder, MODEL, adapter, gpu, lopper};
 
 /// The recipe that a dry run with these options reports.
 fn recipe(folder: &Folder, options: &[&str]) -> String {

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::harness::{Folder, adapter, gpu, lopper};
+use super::harness::{Folder, TOOL, adapter, gpu, lopper};
 
 /// Weights of the first tensor, which are all one: half of them are written as such, while the others are still zeros.
 const ONES: usize = 4096;
@@ -54,7 +54,7 @@ impl Run {
     /// Starts it; its stderr goes to `err`, which must be where no test looks for what is left.
     fn start(err: &Folder, args: &[&str]) -> Self {
         let err = PathBuf::from(err.at("stderr"));
-        let child = Command::new(env!("CARGO_BIN_EXE_lopper"))
+        let child = Command::new(TOOL)
             .arg("prune")
             .args(args)
             .args(["--sparsity", "0.5", "--memory", "64MiB"])

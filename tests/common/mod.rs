@@ -3,6 +3,7 @@
 
 pub mod case;
 pub mod product;
+pub mod tool;
 
 use std::sync::{Mutex, OnceLock};
 

@@ -9,10 +9,10 @@ use lopper::kernels::{
 use lopper::reference::{self, Matrix, Quota, Window};
 use lopper::{Dtype, Norm, Shape};
 
-use crate::common::case::{Case, sorted_cut};
-use crate::common::product::{distance, exact, floats, vectors};
-use crate::common::{Fill, both_tunings, buffer, gpu, poisoned, read, read_words, run_pass};
-use crate::window_buffer;
+use super::common::case::{Case, sorted_cut};
+use super::common::product::{distance, exact, floats, vectors};
+use super::common::{Fill, both_tunings, buffer, gpu, poisoned, read, read_words, run_pass};
+use super::window_buffer;
 
 #[test]
 fn matrices_in_buffers_of_a_word_or_two() {
@@ -126,7 +126,7 @@ fn units_may_be_taller_than_loops_are_long() {
 fn products_of_many_columns_are_right_or_refused() {
     let kernels = Kernels::new(gpu().device(), Tuning::CPU);
     for (cols, refused) in [(199_996, false), (260_004, true)] {
-        let bytes = crate::common::weights(Dtype::BF16, 2, cols as usize, Fill::Normal, 3);
+        let bytes = super::common::weights(Dtype::BF16, 2, cols as usize, Fill::Normal, 3);
         let x = vectors(2 * cols as usize, 4);
         let (weights, x_buffer, y) = (buffer(&bytes), buffer(bytemuck::cast_slice(&x)), poisoned(16));
         let view = MatrixView::dense(&weights, 0, Dtype::BF16, 2, cols);

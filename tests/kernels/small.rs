@@ -4,8 +4,8 @@ use lopper::kernels::{ASKED_BYTES, CUT_BYTES, Kernels, NONZERO_BYTES, QuotaRule,
 use lopper::reference::{self, Window};
 use lopper::{Dtype, wgpu};
 
-use crate::common::case::{Case, sorted_cut};
-use crate::common::{both_tunings, buffer, gpu, poisoned, read, read_words, run_pass};
+use super::common::case::{Case, sorted_cut};
+use super::common::{both_tunings, buffer, gpu, poisoned, read, read_words, run_pass};
 
 #[test]
 fn small_matrices_are_pruned_whole_as_by_the_twin() {
@@ -17,12 +17,12 @@ fn small_matrices_are_pruned_whole_as_by_the_twin() {
             for quota in case.quotas() {
                 let reference::Quota::Count(k) = quota else { unreachable!() };
                 let (mask, cut, window) =
-                    (poisoned(mask_bytes(&view)), poisoned(CUT_BYTES), crate::window_buffer(window));
+                    (poisoned(mask_bytes(&view)), poisoned(CUT_BYTES), super::window_buffer(window));
                 let rule = RowRule { k: k as u32 };
                 run_pass(|pass| kernels.whole(pass, &view, rule, &window, &mask, &cut).unwrap());
                 let mut want_cut = sorted_cut(&case, k);
                 let found = read_words(&cut);
-                assert_eq!(crate::found(&found), want_cut, "{} k = {k}", case.name());
+                assert_eq!(super::found(&found), want_cut, "{} k = {k}", case.name());
                 assert_eq!(found[11], k as u32, "{} k = {k}", case.name());
                 let want = reference::mask(case.matrix(), &mut want_cut);
                 assert_eq!(read_words(&mask), want, "{} k = {k}", case.name());

@@ -3,8 +3,8 @@
 use lopper::kernels::{GroupRule, NONZERO_BYTES, PoolRule, RandomRule, ScaleRule};
 use lopper::{Dtype, Norm, reference};
 
-use crate::common::case::Case;
-use crate::common::{both_tunings, buffer, poisoned, read_words, run_pass};
+use super::common::case::Case;
+use super::common::{both_tunings, buffer, poisoned, read_words, run_pass};
 
 #[test]
 fn pool_scores_units_as_its_twin_does() {

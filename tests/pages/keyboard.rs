@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, MODEL, lopper};
+use super::harness::{Folder, MODEL, lopper};
 
 struct Browser {
     child: Child,

@@ -10,8 +10,8 @@ use lopper::pruner::{Options, Progress, Pruner, Scope};
 use lopper::safetensors::Dtype;
 use lopper::{Error, wgpu};
 
-use crate::memory::{Memory, Store};
-use crate::{ROOMY, SCOPES, TINY, common, go_on, prune, rule};
+use super::memory::{Memory, Store};
+use super::{ROOMY, SCOPES, TINY, common, go_on, prune, rule};
 
 /// The limits of most programs.
 pub fn limits() -> wgpu::Limits {

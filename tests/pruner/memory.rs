@@ -10,7 +10,7 @@ use lopper::pruner::{Sink, Source};
 use lopper::safetensors::Dtype;
 use lopper::safetensors::tensor::{TensorView, serialize_to_file};
 
-use crate::common::{Fill, Random, weights};
+use super::common::{Fill, Random, weights};
 
 /// One read or one write.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use lopper::pruner::{Against, Compat, Options, Recipe, Rule, Scope, Target, Unit
 
 use super::common;
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/silero_vad_16k.safetensors");
+const MODEL: &str = concat!(env!("LOPPER_TEST_ROOT"), "/tests/data/silero_vad_16k.safetensors");
 
 /// All matrices of the model, or what is left of it: F32.
 fn matrices(path: &Path) -> Vec<Vec<f32>> {

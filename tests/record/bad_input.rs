@@ -10,7 +10,7 @@ use lopper::record::{Amount, Arena, Masks, PruneDescriptor};
 use lopper::{Dtype, Error, Lopper, Scope, Target, wgpu};
 use wgpu::BufferUsages as Usage;
 
-use crate::common::{buffer, gpu, poisoned};
+use super::common::{buffer, gpu, poisoned};
 
 #[track_caller]
 fn refused(descriptor: &PruneDescriptor<'_>, says: &[&str]) {

@@ -10,8 +10,8 @@ use lopper::kernels::MatrixView;
 use lopper::record::{Amount, Arena, PruneDescriptor};
 use lopper::{Dtype, Lopper, Scope, Target, wgpu};
 
-use crate::common::case::Case;
-use crate::common::{Fill, buffer, gpu, read, run, run_pass};
+use super::common::case::Case;
+use super::common::{Fill, buffer, gpu, read, run, run_pass};
 
 fn lopper() -> Lopper {
     Lopper::new(gpu().device()).unwrap()

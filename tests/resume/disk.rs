@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use super::common::tool::TOOL;
 use super::*;
 
 /// Runs a script in a namespace of its own, in which it may mount; `prune INPUT -o OUTPUT` prunes half.
@@ -13,7 +14,7 @@ fn mounted(setup: &Setup, script: &str) -> Output {
     let script = format!("{prune}\n{script}");
     command.arg("--mount").args((!own_root).then_some("--map-root-user")).args(["sh", "-ec", &script]);
     let output = command
-        .env("LOPPER", env!("CARGO_BIN_EXE_lopper"))
+        .env("LOPPER", TOOL)
         .env("IN", &setup.input)
         .env("DISK", setup.temp.path().join("disk"))
         .env("OUT", &setup.output)

@@ -3,13 +3,14 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::common::tool::TOOL;
 use super::*;
 
 /// So often; `LOPPER_TEST_KILLS` says otherwise.
 const KILLS: u64 = 8;
 
 fn command(setup: &Setup, scope: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lopper"));
+    let mut command = Command::new(TOOL);
     command.args(["prune", "--sparsity", "0.5", "--memory", "128KiB", "--quiet", "--resume", "--scope", scope]);
     if let Ok(adapter) = std::env::var("LOPPER_ADAPTER") {
         command.args(["--adapter", &adapter]);
