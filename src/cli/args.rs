@@ -164,6 +164,8 @@ pub enum Command {
     Verify(Box<VerifyArgs>),
     /// Say how much a schedule prunes at which step of training
     Schedule(super::schedule::ScheduleArgs),
+    /// Masks as files: take, apply, combine, compare and regrow them; needs no GPU
+    Mask(super::mask::MaskArgs),
     /// Run a network on data, as it is and pruned: how right, how large, how fast
     Infer(Box<super::infer::InferArgs>),
     /// Measure how a network's inputs and neurons act over data, for scores

@@ -12,6 +12,7 @@ mod file;
 mod generated;
 mod infer;
 mod inspect;
+mod mask;
 mod network;
 mod page;
 mod plan;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         args::Command::Recipe(args) => recipe::run(&args),
         args::Command::Verify(args) => verify::run(&args),
         args::Command::Schedule(args) => schedule::run(&args),
+        args::Command::Mask(args) => mask::run(&args),
         args::Command::Infer(args) => infer::run(&args),
         args::Command::Activations(args) => activations::run(&args),
         args::Command::Bench(args) => bench::run(&args),

@@ -6,7 +6,7 @@ use crate::Result;
 
 /// Does shares number 0 to `shares`, each once, on as many threads as there are processors, each with a `T` of its own. All
 /// of these come back; an error ends the work.
-pub(super) fn shared<T: Send>(
+pub(crate) fn shared<T: Send>(
     shares: u64,
     new: impl Fn() -> T + Sync,
     each: impl Fn(&mut T, u64) -> Result<()> + Sync,
