@@ -1,5 +1,7 @@
 //! Checkpoints as a user of the library sees them: hostile files are refused, outputs appear whole or not at all.
 
+#[path = "checkpoint/fresh.rs"]
+mod fresh;
 #[path = "checkpoint/headers.rs"]
 mod headers;
 #[path = "checkpoint/index.rs"]

@@ -31,7 +31,9 @@
 mod begin;
 mod changed;
 mod file;
+mod files;
 mod folder;
+mod fresh;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
@@ -39,6 +41,7 @@ mod header;
 mod index;
 mod journal;
 mod json;
+mod lay_out;
 mod metadata;
 mod open;
 mod output;
@@ -54,6 +57,8 @@ mod zeros;
 
 pub use begin::Earlier;
 pub(crate) use begin::{Past, Resumable};
+pub use files::{NewFiles, Sources};
+pub use fresh::{Fresh, FreshDescriptor, NewShard};
 pub(crate) use head::digest;
 pub use header::MAX_HEADER_BYTES;
 pub(crate) use output::Entry;

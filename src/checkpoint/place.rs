@@ -4,7 +4,7 @@
 //! folder; without `force` nothing exists there. (Outside of unix, hard links to the input are not recognised. They do
 //! it no harm: the output is renamed into place, never written through an existing name.)
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
@@ -16,22 +16,28 @@ use super::unfinished::Unfinished;
 use crate::{Error, Result};
 
 /// The folder that an output goes to, as an absolute path without links, and the name in it if the output is one file.
-pub(super) fn find(input: &Checkpoint, output: &Path) -> Result<(PathBuf, Option<std::ffi::OsString>)> {
-    let Layout::File { name } = &input.0.layout else {
-        return Ok((resolve(output)?, None));
-    };
+pub(super) fn find(input: &Checkpoint, output: &Path) -> Result<(PathBuf, Option<OsString>)> {
+    match &input.0.layout {
+        Layout::File { name } => find_file(output, Some(name)).map(|(folder, name)| (folder, Some(name))),
+        Layout::Folder { .. } => Ok((resolve(output)?, None)),
+    }
+}
+
+/// The folder that one file goes to, and its name there: `inner` where the output is a folder.
+pub(super) fn find_file(output: &Path, inner: Option<&OsStr>) -> Result<(PathBuf, OsString)> {
     let text = output.as_os_str().as_encoded_bytes();
     if output.is_dir() || text.last().is_some_and(|b| std::path::is_separator(char::from(*b))) {
-        return Ok((resolve(output)?, Some(name.clone())));
+        let name = inner.ok_or_else(|| refused(output, "it is a folder: give the name of a file"))?;
+        return Ok((resolve(output)?, name.to_owned()));
     }
     match output.file_name() {
-        Some(name) => Ok((resolve(output.parent().unwrap_or(Path::new("")))?, Some(name.to_owned()))),
+        Some(name) => Ok((resolve(output.parent().unwrap_or(Path::new("")))?, name.to_owned())),
         None => Err(refused(output, "it names no file: give one, such as `pruned.safetensors`")),
     }
 }
 
 /// The path without links, of which the last parts need not exist.
-fn resolve(path: &Path) -> Result<PathBuf> {
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(if path.as_os_str().is_empty() { Path::new(".") } else { path })
         .map_err(Error::io("find", path))?;
     let mut missing = Vec::new();
@@ -53,6 +59,12 @@ fn resolve(path: &Path) -> Result<PathBuf> {
 /// Refuses a folder that is the input's or inside it, or is not empty and not forced.
 pub(super) fn check_folder(input: &Checkpoint, output: &Path, force: bool) -> Result<()> {
     let Layout::Folder { given, real, .. } = &input.0.layout else { return Ok(()) };
+    check_outside(given, real, output)?;
+    check_empty(output, force)
+}
+
+/// Refuses a folder that is an input's or inside it; `given` is what the user calls that, `real` what it is.
+pub(super) fn check_outside(given: &Path, real: &Path, output: &Path) -> Result<()> {
     let inside = |place: &Path| {
         place == real
             || matches!((fs::metadata(place), fs::metadata(real)),
@@ -61,6 +73,11 @@ pub(super) fn check_folder(input: &Checkpoint, output: &Path, force: bool) -> Re
     if output.ancestors().any(inside) {
         return Err(refused(output, &format!("it is inside the input, {}: choose another folder", given.display())));
     }
+    Ok(())
+}
+
+/// Refuses a folder that is none, or is not empty and not forced.
+pub(super) fn check_empty(output: &Path, force: bool) -> Result<()> {
     match fs::metadata(output) {
         Ok(metadata) if !metadata.is_dir() => {
             Err(refused(output, "it is a file, and a checkpoint that is a folder needs a folder"))

@@ -157,6 +157,12 @@ pub enum CheckpointProblem {
     /// A header would be too long with an entry that is added to it.
     #[error("its header would have {header} bytes with {key} in its metadata, and the format allows {max}")]
     HeaderGrows { key: &'static str, header: u64, max: u64 },
+    /// A header would be longer than the format allows.
+    #[error("its header would have {header} bytes, and the format allows {max}")]
+    HeaderTooLong { header: u64, max: u64 },
+    /// A tensor cannot have the name of a header's metadata.
+    #[error("no tensor can have the reserved name `__metadata__`")]
+    ReservedName,
     /// There is no tensor of that number.
     #[error("there is no tensor {index}, the checkpoint has {count}")]
     NoSuchTensor { index: usize, count: usize },
