@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
+
+use safetensors::Dtype;
 
 use super::folder::{self, Lead};
 use super::header::{self, MAX_HEADER_BYTES};
@@ -49,7 +52,41 @@ impl Verbatim {
     }
 }
 
+/// The most dimensions of a shape that is written down.
+const MOST_DIMENSIONS: u64 = 64;
+
 impl Checkpoint {
+    /// A tensor of this shard is not what it should be.
+    pub(crate) fn bad(&self, shard: usize, tensor: &str, problem: String) -> Error {
+        let path = self.shards().get(shard).map_or(Path::new(""), |shard| shard.path()).to_owned();
+        Error::Data { path, tensor: Some(tensor.to_owned()), problem }
+    }
+
+    /// The shape that is written down in tensor number `tensor`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there is none, or one whose bits overflow 64 bits; those of reading.
+    pub(crate) fn shape_in(&self, tensor: usize) -> Result<Vec<u64>> {
+        let info = &self.tensors()[tensor];
+        let wrong = |problem: String| self.bad(info.shard, &info.name, problem);
+        if info.dtype != Dtype::I64 || info.bytes() > 8 * MOST_DIMENSIONS {
+            let (bytes, dtype) = (info.bytes(), info.dtype);
+            return Err(wrong(format!(
+                "a shape is I64 of at most {MOST_DIMENSIONS} dimensions, this is {bytes} bytes of {dtype}"
+            )));
+        }
+        let mut bytes = vec![0; info.bytes() as usize];
+        self.read_at(tensor, 0, &mut bytes)?;
+        let dimension = |bytes: &[u8; 8]| {
+            let dimension = i64::from_le_bytes(*bytes);
+            u64::try_from(dimension).map_err(|_| wrong(format!("a shape has no dimension of {dimension}")))
+        };
+        let shape = bytes.as_chunks::<8>().0.iter().map(dimension).collect::<Result<Vec<_>>>()?;
+        let fits = TensorInfo::new("", Dtype::F64, &*shape);
+        fits.map_err(|_| wrong("its dimensions overflow 64 bits".into()))?;
+        Ok(shape)
+    }
+
     /// The header's text of a shard.
     pub(crate) fn header(&self, shard: usize) -> Result<String> {
         self.shards()[shard].header_text()

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype as FileDtype;
 use serde::Serialize;
 
+use super::bits;
 use super::open::{Masks, short};
 use super::pieces::Pieces;
-use super::{OnBytes, bad, bits};
 use crate::checkpoint::{Checkpoint, Output, TensorInfo, Unfinished, quoted};
-use crate::{Error, Result};
+use crate::{Error, OnBytes, Result};
 
 /// How masks are applied.
 #[derive(Debug, Clone, Default)]
@@ -171,7 +171,7 @@ fn pairs(masks: &Masks, checkpoint: &Checkpoint, options: &ApplyOptions) -> Resu
         for name in patterns.iter().map(|pattern| pattern.replace("{}", &info.name)) {
             let Some(&tensor) = tensors.get(&name) else { continue };
             let found = &checkpoint.tensors()[tensor];
-            let wrong = |problem| bad(checkpoint, found.shard, &name, problem);
+            let wrong = |problem| checkpoint.bad(found.shard, &name, problem);
             if found.shape != info.shape {
                 let (mask, shape) = (short(&info.shape), short(&found.shape));
                 return Err(wrong(format!("it has the shape {shape}, its mask {mask}")));
@@ -186,13 +186,13 @@ fn pairs(masks: &Masks, checkpoint: &Checkpoint, options: &ApplyOptions) -> Resu
         if pairs.len() == before {
             let names: Vec<String> = patterns.iter().map(|p| quoted(&p.replace("{}", &info.name))).collect();
             let problem = format!("its mask is for no tensor here: there is no {}", names.join(", "));
-            return Err(bad(checkpoint, 0, &info.name, problem));
+            return Err(checkpoint.bad(0, &info.name, problem));
         }
     }
     pairs.sort_by_key(|pair| pair.tensor);
     if let Some(two) = pairs.windows(2).find(|two| two[0].tensor == two[1].tensor) {
         let info = &checkpoint.tensors()[two[0].tensor];
-        return Err(bad(checkpoint, info.shard, &info.name, "it has two masks: names must tell weights apart".into()));
+        return Err(checkpoint.bad(info.shard, &info.name, "it has two masks: names must tell weights apart".into()));
     }
     Ok(pairs)
 }
@@ -200,17 +200,16 @@ fn pairs(masks: &Masks, checkpoint: &Checkpoint, options: &ApplyOptions) -> Resu
 /// The number of the same tensor in another checkpoint.
 fn other(from: &Checkpoint, by_name: &HashMap<String, usize>, like: &TensorInfo) -> Result<usize> {
     let Some(&number) = by_name.get(&like.name) else {
-        return Err(bad(from, 0, &like.name, "it is not here, and its kept zeros were to get values from here".into()));
+        return Err(from.bad(0, &like.name, "it is not here, and its kept zeros were to get values from here".into()));
     };
     let info = &from.tensors()[number];
     if info.dtype != like.dtype || info.shape != like.shape {
         let (here, there) = (short(&info.shape), short(&like.shape));
         let problem = format!("it is {} {here} here, and {} {there} in the checkpoint", info.dtype, like.dtype);
-        return Err(bad(from, info.shard, &info.name, problem));
+        return Err(from.bad(info.shard, &info.name, problem));
     }
     if !matches!(info.dtype, FileDtype::F64) && info.prunable().is_none() {
-        return Err(bad(
-            from,
+        return Err(from.bad(
             info.shard,
             &info.name,
             format!("it is {}, which has no zeros to give values to", info.dtype),

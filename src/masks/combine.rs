@@ -1,6 +1,5 @@
 //! Masks into a mask file: as they are, inverted, or several of them together.
 
-use super::bad;
 use super::bits;
 use super::file::{MaskFile, MaskTo, Written};
 use super::open::{MaskInfo, Masks, short};
@@ -106,7 +105,7 @@ fn same(first: &Masks, other: &Masks) -> Result<Vec<usize>> {
         masks.checkpoint().shards().first().map_or_else(String::new, |s| s.path().display().to_string())
     };
     let place = |mask: &MaskInfo| {
-        let wrong = |problem| bad(other.checkpoint(), 0, &mask.name, problem);
+        let wrong = |problem| other.checkpoint().bad(0, &mask.name, problem);
         let Some(&place) = by_name.get(mask.name.as_str()) else {
             return Err(wrong(format!("it has no mask here, but one in {}", path(first))));
         };
@@ -121,7 +120,7 @@ fn same(first: &Masks, other: &Masks) -> Result<Vec<usize>> {
         let by_name = first.by_name();
         let more = other.masks().iter().find(|mask| !by_name.contains_key(mask.name.as_str()));
         let name = more.map_or("", |mask| mask.name.as_str());
-        return Err(bad(first.checkpoint(), 0, name, format!("it has no mask here, but one in {}", path(other))));
+        return Err(first.checkpoint().bad(0, name, format!("it has no mask here, but one in {}", path(other))));
     }
     Ok(places)
 }

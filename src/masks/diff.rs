@@ -4,11 +4,10 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::OnBytes;
 use super::bits;
 use super::open::{Masks, short};
 use super::pieces::Pieces;
-use crate::Result;
+use crate::{OnBytes, Result};
 
 /// How two sets of masks differ.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]

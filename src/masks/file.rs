@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use serde::Serialize;
 
-use super::OnBytes;
 use super::open::{KEY, MaskInfo, Masks};
-use crate::Result;
 use crate::checkpoint::{Fresh, NewShard, Sources, TensorInfo, Unfinished};
+use crate::{OnBytes, Result};
 
 /// Where a mask file goes, and who is told how far it is.
 pub struct MaskTo<'a> {

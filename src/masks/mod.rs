@@ -31,7 +31,6 @@ mod file;
 mod open;
 mod pieces;
 mod regrow;
-mod select;
 mod stats;
 
 pub use apply::{Applied, ApplyOptions, TensorApplied, apply};
@@ -41,17 +40,3 @@ pub use file::{MaskTo, TensorKept, Written};
 pub use open::{MaskInfo, Masks};
 pub use regrow::{Regrow, Regrown, TensorRegrown, regrow};
 pub use stats::{TensorStats, stats};
-
-use std::path::Path;
-
-use crate::Error;
-use crate::checkpoint::Checkpoint;
-
-/// What is told bytes done and bytes in all, and stops the work with [`ControlFlow::Break`](std::ops::ControlFlow::Break).
-pub type OnBytes<'a> = &'a (dyn Fn(u64, u64) -> std::ops::ControlFlow<()> + Sync);
-
-/// A tensor of a checkpoint's is not what it should be.
-fn bad(checkpoint: &Checkpoint, shard: usize, tensor: &str, problem: String) -> Error {
-    let path = checkpoint.shards().get(shard).map_or(Path::new(""), |shard| shard.path()).to_owned();
-    Error::Data { path, tensor: Some(tensor.to_owned()), problem }
-}

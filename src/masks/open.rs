@@ -5,16 +5,13 @@ use std::path::Path;
 
 use safetensors::Dtype as FileDtype;
 
-use super::{bad, bits, select};
+use super::bits;
 use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
-use crate::pruner::Selection;
+use crate::pruner::{Selection, selected, selected_by};
 use crate::{Dtype, Result};
 
 /// The key of a mask file's `__metadata__`, and its value.
 pub(super) const KEY: (&str, &str) = ("lopper.mask", "1");
-
-/// The most dimensions of a mask.
-const MOST_DIMENSIONS: u64 = 64;
 
 /// Masks of a file or folder: a mask file, masks as `torch.nn.utils.prune` leaves them, or the zeros of a checkpoint.
 #[derive(Debug, Clone)]
@@ -76,13 +73,13 @@ impl Masks {
         } else if let Some(masks) = of_torch(&checkpoint)? {
             ("torch's masks", masks)
         } else {
-            let chosen = select::of_weights(&checkpoint, selection)?;
+            let chosen = selected(&checkpoint, selection)?;
             return Ok(Self { masks: of_weights(&checkpoint, &chosen), checkpoint, kind: "zeros of a checkpoint" });
         };
         if let Some(selection) = selection {
             let named = |mask: &MaskInfo| TensorInfo::new(&*mask.name, FileDtype::F32, &*mask.shape);
             let infos = masks.iter().map(named).collect::<Result<Vec<_>>>()?;
-            let chosen = select::by(selection, &infos)?;
+            let chosen = selected_by(selection, &infos)?;
             let mut chosen = chosen.into_iter();
             masks.retain(|_| chosen.next() == Some(true));
         }
@@ -143,7 +140,7 @@ impl Masks {
                 bits::clear_tail(bits, first + count);
                 if bits.last().copied() != last {
                     let problem = format!("bits are set behind its last weight, number {}", weights - 1);
-                    return Err(bad(&self.checkpoint, info.shard, &info.name, problem));
+                    return Err(self.checkpoint.bad(info.shard, &info.name, problem));
                 }
             }
             Form::Weights(dtype) => {
@@ -154,7 +151,7 @@ impl Masks {
                 elements(size as u64)?;
                 if let Some(wrong) = bits::of_ones(&one[..size], scratch, bits) {
                     let problem = format!("number {} is neither 0 nor 1: that is no mask", first + wrong as u64);
-                    return Err(bad(&self.checkpoint, info.shard, &info.name, problem));
+                    return Err(self.checkpoint.bad(info.shard, &info.name, problem));
                 }
             }
         }
@@ -164,7 +161,7 @@ impl Masks {
 
 /// Masks of a file of lopper's.
 fn of_lopper(checkpoint: &Checkpoint) -> Result<Vec<MaskInfo>> {
-    let wrong = |info: &TensorInfo, problem: String| bad(checkpoint, info.shard, &info.name, problem);
+    let wrong = |info: &TensorInfo, problem: String| checkpoint.bad(info.shard, &info.name, problem);
     match checkpoint.metadata(KEY.0)? {
         Some(version) if version == KEY.1 => {}
         version => {
@@ -192,7 +189,7 @@ fn of_lopper(checkpoint: &Checkpoint) -> Result<Vec<MaskInfo>> {
                 format!("its shape is missing, which should be {}", quoted(&format!("{name}.shape"))),
             ));
         };
-        let shape = read_shape(checkpoint, shape)?;
+        let shape = checkpoint.shape_in(shape)?;
         let weights = TensorInfo::new(name, FileDtype::U8, &*shape)?.bytes();
         if info.dtype != FileDtype::U8 || info.shape != [weights.div_ceil(8)] {
             let (needed, dtype) = (weights.div_ceil(8), info.dtype);
@@ -205,28 +202,6 @@ fn of_lopper(checkpoint: &Checkpoint) -> Result<Vec<MaskInfo>> {
         masks.push(MaskInfo { name: name.into(), shape, weights, tensor, form: Form::Bits });
     }
     Ok(masks)
-}
-
-/// A shape that is written down in a tensor.
-pub(crate) fn read_shape(checkpoint: &Checkpoint, tensor: usize) -> Result<Vec<u64>> {
-    let info = &checkpoint.tensors()[tensor];
-    let wrong = |problem: String| bad(checkpoint, info.shard, &info.name, problem);
-    if info.dtype != FileDtype::I64 || info.bytes() > 8 * MOST_DIMENSIONS {
-        let (bytes, dtype) = (info.bytes(), info.dtype);
-        return Err(wrong(format!(
-            "a shape is I64 of at most {MOST_DIMENSIONS} dimensions, this is {bytes} bytes of {dtype}"
-        )));
-    }
-    let mut bytes = vec![0; info.bytes() as usize];
-    checkpoint.read_at(tensor, 0, &mut bytes)?;
-    let dimension = |bytes: &[u8; 8]| {
-        let dimension = i64::from_le_bytes(*bytes);
-        u64::try_from(dimension).map_err(|_| wrong(format!("a shape has no dimension of {dimension}")))
-    };
-    let shape = bytes.as_chunks::<8>().0.iter().map(dimension).collect::<Result<Vec<_>>>()?;
-    let fits = TensorInfo::new("", FileDtype::F64, &*shape);
-    fits.map_err(|_| wrong("its dimensions overflow 64 bits".into()))?;
-    Ok(shape)
 }
 
 /// Masks as torch has them, if there are any: beside the weights that they are for, or alone.
@@ -244,7 +219,7 @@ fn of_torch(checkpoint: &Checkpoint) -> Result<Option<Vec<MaskInfo>>> {
             None if all_alone => info.name.clone(),
             _ => continue,
         };
-        let wrong = |problem: String| bad(checkpoint, info.shard, &info.name, problem);
+        let wrong = |problem: String| checkpoint.bad(info.shard, &info.name, problem);
         if let Some(orig) = origs.get(name.as_str()).filter(|orig| orig.shape != info.shape) {
             let (mask, weight) = (short(&info.shape), short(&orig.shape));
             return Err(wrong(format!("it has the shape {mask}, its weight {} has {weight}", quoted(&orig.name))));

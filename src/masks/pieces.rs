@@ -3,9 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::OnBytes;
 use crate::shared::shared;
-use crate::{Error, Result};
+use crate::{Error, OnBytes, Result};
 
 /// Bytes that a piece takes at most where it is read.
 const PIECE: u64 = 1 << 20;

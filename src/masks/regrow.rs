@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::bits;
 use super::file::{MaskFile, MaskTo, Written};
 use super::open::{MaskInfo, Masks, short};
-use super::{bad, bits};
 use crate::checkpoint::{Checkpoint, TensorInfo};
 use crate::shared::shared;
 use crate::{Dtype, Error, Result};
@@ -105,10 +105,10 @@ impl<'a> Side<'a> {
         let by_name: HashMap<&str, usize> = tensors.map(|(number, info)| (info.name.as_str(), number)).collect();
         let side = |mask: &MaskInfo| {
             let Some(&number) = by_name.get(mask.name.as_str()) else {
-                return Err(bad(checkpoint, 0, &mask.name, "it is not here, but has a mask".into()));
+                return Err(checkpoint.bad(0, &mask.name, "it is not here, but has a mask".into()));
             };
             let info = &checkpoint.tensors()[number];
-            let wrong = |problem| bad(checkpoint, info.shard, &info.name, problem);
+            let wrong = |problem| checkpoint.bad(info.shard, &info.name, problem);
             if info.shape != mask.shape {
                 let (shape, mask) = (short(&info.shape), short(&mask.shape));
                 return Err(wrong(format!("it has the shape {shape}, its mask {mask}")));
@@ -231,7 +231,7 @@ impl Tensor<'_> {
         let Side { checkpoint, info, dtype, .. } = self.scores;
         if dtype.key(scores, i) > dtype.max_number_key() {
             let problem = format!("score {} is NaN: nothing can be said of it", first + i as u64);
-            return Err(bad(checkpoint, info.shard, &info.name, problem));
+            return Err(checkpoint.bad(info.shard, &info.name, problem));
         }
         Ok(())
     }

@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 
-use super::OnBytes;
 use super::bits;
 use super::open::{MaskInfo, Masks};
 use super::pieces::{Piece, Pieces};
-use crate::Result;
+use crate::{OnBytes, Result};
 
 /// What a mask keeps.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,20 +1,20 @@
-//! Which weights of a checkpoint have a mask.
+//! Which tensors of a checkpoint are meant where no rule says so.
 
+use super::{Action, Plan, Recipe, Rule, Selection};
 use crate::checkpoint::{Checkpoint, TensorInfo};
-use crate::pruner::{Action, Plan, Recipe, Rule, Selection};
 use crate::{Result, Target};
 
 /// By a selection; else those that the recipe in the checkpoint's metadata prunes; else those that are pruned by default.
-pub(super) fn of_weights(checkpoint: &Checkpoint, selection: Option<&Selection>) -> Result<Vec<bool>> {
+pub(crate) fn selected(checkpoint: &Checkpoint, selection: Option<&Selection>) -> Result<Vec<bool>> {
     match (selection, checkpoint.metadata(Recipe::METADATA_KEY)?) {
-        (Some(selection), _) => by(selection, checkpoint.tensors()),
+        (Some(selection), _) => selected_by(selection, checkpoint.tensors()),
         (None, Some(recipe)) => planned(&Recipe::from_toml(&recipe)?, checkpoint.tensors()),
-        (None, None) => by(&Selection::default(), checkpoint.tensors()),
+        (None, None) => selected_by(&Selection::default(), checkpoint.tensors()),
     }
 }
 
 /// By a selection.
-pub(crate) fn by(selection: &Selection, tensors: &[TensorInfo]) -> Result<Vec<bool>> {
+pub(crate) fn selected_by(selection: &Selection, tensors: &[TensorInfo]) -> Result<Vec<bool>> {
     planned(&Rule { selection: selection.clone(), ..Rule::new(Target::Threshold(0.0)) }.into(), tensors)
 }
 
