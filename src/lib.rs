@@ -26,6 +26,8 @@
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
 //! | a network, and data to run it on | [`infer`] |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
+//! | a mask to keep, to combine or to apply to something else | [`masks`] |
+//! | pruned files that should be smaller | [`packed`], and [`sparse::SparseMatrix::load`] |
 //! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
 //!
 //! The layers use those below them, never one above:

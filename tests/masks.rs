@@ -7,24 +7,14 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use common::files::{Tensors, write};
 use common::{Fill, Random, encode, file_dtype, weights};
 use lopper::checkpoint::{Checkpoint, Unfinished};
 use lopper::masks::{self, ApplyOptions, MaskTo, Masks, Operation, Regrow, Written};
 use lopper::pruner::Selection;
 use lopper::{Dtype, Result};
+use safetensors::Dtype as FileDtype;
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype as FileDtype, TensorView, serialize_to_file};
-
-type Tensors = Vec<(&'static str, FileDtype, Vec<usize>, Vec<u8>)>;
-
-fn write(path: PathBuf, tensors: &Tensors, metadata: &[(&str, &str)]) -> PathBuf {
-    let views = tensors
-        .iter()
-        .map(|(name, dtype, shape, bytes)| (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
-    let metadata = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    serialize_to_file(views, Some(metadata), &path).unwrap();
-    path
-}
 
 fn to<T>(output: &Path, work: impl FnOnce(&MaskTo<'_>) -> Result<T>) -> Result<T> {
     let progress = |done, all| {

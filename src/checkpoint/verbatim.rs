@@ -87,6 +87,11 @@ impl Checkpoint {
         Ok(shape)
     }
 
+    /// Whether it is a folder, of several files.
+    pub(crate) fn is_folder(&self) -> bool {
+        matches!(self.0.layout, Layout::Folder { .. })
+    }
+
     /// The header's text of a shard.
     pub(crate) fn header(&self, shard: usize) -> Result<String> {
         self.shards()[shard].header_text()

@@ -14,6 +14,7 @@ mod infer;
 mod inspect;
 mod mask;
 mod network;
+mod pack;
 mod page;
 mod plan;
 mod progress;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
         args::Command::Verify(args) => verify::run(&args),
         args::Command::Schedule(args) => schedule::run(&args),
         args::Command::Mask(args) => mask::run(&args),
+        args::Command::Pack(args) => pack::pack(&args),
+        args::Command::Unpack(args) => pack::unpack(&args),
         args::Command::Infer(args) => infer::run(&args),
         args::Command::Activations(args) => activations::run(&args),
         args::Command::Bench(args) => bench::run(&args),

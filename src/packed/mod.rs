@@ -26,9 +26,11 @@ mod encode;
 mod kind;
 mod pack;
 mod parts;
+mod prune;
 mod spans;
 mod unpack;
 
 pub use kind::Packing;
 pub use pack::{PackOptions, Packed, TensorLeft, TensorPacked, pack};
+pub use prune::prune;
 pub use unpack::{TensorUnpacked, Unpacked, unpack};
