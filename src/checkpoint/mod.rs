@@ -53,6 +53,7 @@ mod scaffold;
 mod settle;
 mod tensor;
 mod unfinished;
+mod verbatim;
 mod zeros;
 
 pub use begin::Earlier;
@@ -70,3 +71,4 @@ pub(crate) use settle::counts;
 pub use tensor::TensorInfo;
 pub(crate) use tensor::check_list;
 pub use unfinished::{Abandoned, Unfinished};
+pub(crate) use verbatim::Verbatim;
