@@ -25,6 +25,7 @@
 //! | a GPU, and the question whether sparse products pay on it | [`bench`](mod@bench) |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
 //! | a network, and data to run it on | [`infer`] |
+//! | neurons, heads or layers that are to go, rows and columns and all | [`shrink`] |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
 //! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
 //!
@@ -90,6 +91,7 @@ pub mod record;
 pub mod reference;
 mod schedule;
 pub mod scheduler;
+pub mod shrink;
 pub mod sparse;
 mod target;
 mod tensor;

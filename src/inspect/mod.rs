@@ -16,4 +16,6 @@ mod tally;
 pub use allocate::{Allocation, allocate};
 pub use compare::{Comparison, Other, TensorComparison, compare};
 pub use magnitudes::{Magnitudes, Point};
+pub(crate) use numbers::numbers;
+pub(crate) use shared::{in_order, shared};
 pub use survey::{Norms, Quantile, SHARES, SPARSITIES, TensorSurvey, Values, survey};
