@@ -3,13 +3,14 @@
 
     pip install numpy
     lopper shrink MODEL -o SMALLER --sparsity 0.25 --report report.json [--unit head|layer]
-    python benches/check_shrink.py MODEL SMALLER report.json [--tokens 48] [--bf16]
+    python benches/check_shrink.py MODEL SMALLER report.json [--tokens 48] [--arithmetic f64|f32|bf16]
     python benches/check_shrink.py mlp.safetensors small.safetensors report.json --data digits.safetensors
 
 MODEL is a folder of a LLaMA-like or a BERT-like model, or the file of a chain of `fcN.weight` and `fcN.bias` with ReLU between.
 It shares no code with lopper: sizes come from the smaller config.json alone, so that one which does not fit fails. The masked
 model is the original with rows, biases and columns of the units that went set to 0, or without its layers. Tokens are random.
---bf16 rounds the output of every layer to bfloat16, as a model that runs in it does; weights are what the files have.
+Arithmetic is that of float32 unless another is named; bf16 is float32 with the output of every layer rounded to bfloat16. Sums of
+other lengths round otherwise, so the last line says how far the masked model in this arithmetic is from itself in float64.
 """
 
 import argparse
@@ -48,8 +49,10 @@ def to_bf16(x):
 
 
 class Run:
-    def __init__(self, tensors, config, rounded):
-        self.t, self.c, self.r = tensors, config, to_bf16 if rounded else lambda x: x
+    def __init__(self, tensors, config, arithmetic):
+        self.float = np.float64 if arithmetic == "f64" else np.float32
+        self.t = {name: a.astype(self.float) if a.dtype.kind == "f" else a for name, a in tensors.items()}
+        self.c, self.r = config, to_bf16 if arithmetic == "bf16" else lambda x: x
 
     def linear(self, x, name):
         y = x @ self.t[name + ".weight"].T
@@ -66,10 +69,10 @@ class Run:
         dim = c.get("head_dim") or c["hidden_size"] // heads
         x = self.r(self.t["model.embed_tokens.weight"][tokens])
         angle = np.outer(np.arange(n), c.get("rope_theta", 10000.0) ** (-np.arange(0, dim, 2) / dim))
-        cos, sin = (np.concatenate([f(angle)] * 2, -1).astype(np.float32)[:, None] for f in (np.cos, np.sin))
+        cos, sin = (np.concatenate([f(angle)] * 2, -1).astype(self.float)[:, None] for f in (np.cos, np.sin))
         turn = lambda v: v * cos + np.concatenate([-v[..., dim // 2:], v[..., :dim // 2]], -1) * sin
         norm = lambda v, name: self.r(v / np.sqrt((v * v).mean(-1, keepdims=True) + c["rms_norm_eps"]) * self.t[name])
-        past = np.triu(np.full((n, n), -np.inf, np.float32), 1)
+        past = np.triu(np.full((n, n), -np.inf, self.float), 1)
         for layer in range(c["num_hidden_layers"]):
             p = f"model.layers.{layer}."
             h = norm(x, p + "input_layernorm.weight")
@@ -89,7 +92,7 @@ class Run:
         c, n = self.c, len(tokens)
         # What `pruned_heads` means: a head is as long as it was.
         dim = c["hidden_size"] // c["num_attention_heads"]
-        erf = np.vectorize(math.erf, otypes=[np.float32])
+        erf = np.vectorize(math.erf, otypes=[self.float])
         p = next(name for name in self.t if name.endswith("embeddings.word_embeddings.weight"))[:-len("embeddings.word_embeddings.weight")]
 
         def norm(v, name):
@@ -116,7 +119,7 @@ class Run:
     def chain(self, x):
         count = sum(name.endswith(".weight") for name in self.t)
         for layer in range(1, count + 1):
-            x = self.linear(x, f"fc{layer}")
+            x = self.linear(x.astype(self.float), f"fc{layer}")
             x = np.maximum(x, 0) if layer < count else x
         return x
 
@@ -167,7 +170,7 @@ def main():
     parser.add_argument("smaller", type=Path)
     parser.add_argument("report", type=Path)
     parser.add_argument("--tokens", type=int, default=48)
-    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--arithmetic", choices=["f64", "f32", "bf16"], default="f32")
     parser.add_argument("--data", type=Path, help="for a chain: a file with test.images and test.labels")
     args = parser.parse_args()
     report = json.loads(args.report.read_text())
@@ -181,13 +184,16 @@ def main():
     else:
         x = np.random.default_rng(5).integers(0, whole[1]["vocab_size"], args.tokens)
     kind = "chain" if args.data else "bert" if "bert" in whole[1]["model_type"] else "llama"
-    given = [getattr(Run(*model, args.bf16), kind)(x).astype(np.float64) for model in (whole, masked, smaller)]
+    run = lambda model, arithmetic: getattr(Run(*model, arithmetic), kind)(x).astype(np.float64)
+    given = [run(model, args.arithmetic) for model in (whole, masked, smaller)]
     distance = lambda a, b: np.linalg.norm(a - b) / np.linalg.norm(b)
     size = lambda tensors: sum(array.size for array in tensors.values())
     print(f"{kind}, {report['unit']}s, {size(whole[0]):,} numbers, {size(smaller[0]):,} left"
           f" ({100 * size(smaller[0]) / size(whole[0]):.2f} %)")
     print(f"smaller against masked:   {distance(given[2], given[1]):.2e}")
     print(f"smaller against original: {distance(given[2], given[0]):.2e}")
+    if args.arithmetic != "f64":
+        print(f"masked, {args.arithmetic} against f64: {distance(given[1], run(masked, 'f64')):.2e}")
     if args.data:
         right = [int((y.argmax(1) == data["test.labels"]).sum()) for y in given]
         print(f"right, original, masked and smaller: {right}")
