@@ -33,7 +33,11 @@ pub fn shown(results: &Results) -> Result<String> {
         totals(&mut text, results)?;
     }
     if results.cases.iter().any(|case| !case.time.steady) {
-        writeln!(text, "~: quartiles more than {:.0} % apart", 100.0 * bench::STEADY)?;
+        let most = 100.0 * bench::STEADY;
+        writeln!(
+            text,
+            "~: quartiles more than {most:.0} % apart, or the adapter was not as fast then as in the rest of the run"
+        )?;
     }
     for skip in
         results.skipped.iter().filter(|skip| skip.wrong).chain(results.skipped.iter().filter(|s| !s.wrong).take(MOST))
