@@ -89,8 +89,9 @@ fn picture(group: &Group) -> String {
         }
     }
     let _ = write!(svg, "<circle cx=\"380\" cy=\"{middle}\" r=\"35\" fill=\"var(--shade)\" stroke=\"var(--c1)\"/>");
-    let mut words = group.units.splitn(2, ' ');
-    for (word, down) in [(words.next(), -3.0), (words.next(), 12.0)] {
+    // The number and what it is of inside, what else there is to say below.
+    let mut words = group.units.splitn(3, ' ');
+    for (word, down) in [(words.next(), -3.0), (words.next(), 12.0), (words.next(), 50.0)] {
         let word = escaped(word.unwrap_or_default());
         let _ = write!(svg, "<text x=\"380\" y=\"{}\" text-anchor=\"middle\">{word}</text>", middle + down);
     }
