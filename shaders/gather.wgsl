@@ -39,9 +39,8 @@ fn element(row: u32, col: u32) -> u32 {
     if ROWS { r = row_list[row]; }
     if COLUMNS { c = column_list[col]; }
     let at = view.first + min(r, view.rows - 1u) * view.stride + min(c, view.cols - 1u);
-    if SIZE == 4u { return elements[at]; }
     let per_word = 4u / SIZE;
-    return (elements[at / per_word] >> (8u * SIZE * (at % per_word))) & ((1u << (8u * SIZE)) - 1u);
+    return (elements[at / per_word] >> (8u * SIZE * (at % per_word))) & (0xffffffffu >> (32u - 8u * SIZE));
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -12,9 +12,9 @@ pub(super) fn entry(header: &str, key: &str) -> Option<String> {
     serde_json::from_str(value_of(value_of(header, METADATA)?, key)?).ok()
 }
 
-/// All of them.
-pub(super) fn all(header: &str) -> BTreeMap<String, String> {
-    value_of(header, METADATA).and_then(|metadata| serde_json::from_str(metadata).ok()).unwrap_or_default()
+/// All entries.
+pub(super) fn entries(header: &str) -> BTreeMap<String, String> {
+    value_of(header, METADATA).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// The header, which has been checked, with this entry instead of any other of its key; padded with spaces so that data

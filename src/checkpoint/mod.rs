@@ -29,7 +29,6 @@
 //! and so is a `__metadata__` that is `null`.
 
 mod begin;
-mod beside;
 mod changed;
 mod file;
 mod files;
@@ -54,6 +53,7 @@ mod scaffold;
 mod settle;
 mod tensor;
 mod unfinished;
+mod verbatim;
 mod zeros;
 
 pub use begin::Earlier;
@@ -72,3 +72,4 @@ pub(crate) use settle::counts;
 pub use tensor::TensorInfo;
 pub(crate) use tensor::check_list;
 pub use unfinished::{Abandoned, Unfinished};
+pub(crate) use verbatim::Verbatim;

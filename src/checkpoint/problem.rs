@@ -106,9 +106,6 @@ pub enum CheckpointProblem {
     /// The index is larger than a header may be.
     #[error("the index has {len} bytes, at most {max} are read: it is damaged, or not an index")]
     IndexTooLarge { len: u64, max: u64 },
-    /// A file that is to be read whole is larger than such files are.
-    #[error("it has {len} bytes, at most {most} are read: is it the right file?")]
-    OtherTooLarge { len: u64, most: u64 },
     /// The index is not JSON, or not of the right types.
     #[error("the index is malformed: {}", cut(.message))]
     IndexJson { message: String },

@@ -9,7 +9,6 @@ mod allocate;
 mod compare;
 mod magnitudes;
 mod numbers;
-mod shared;
 mod survey;
 mod tally;
 
@@ -17,5 +16,4 @@ pub use allocate::{Allocation, allocate};
 pub use compare::{Comparison, Other, TensorComparison, compare};
 pub use magnitudes::{Magnitudes, Point};
 pub(crate) use numbers::numbers;
-pub(crate) use shared::{in_order, shared};
 pub use survey::{Norms, Quantile, SHARES, SPARSITIES, TensorSurvey, Values, survey};

@@ -13,11 +13,11 @@ use half::{bf16, f16};
 use super::coupling::bias_of;
 use super::report::ConsumerReport;
 use super::runs::Runs;
-use super::score::{OnBytes, told, vector};
+use super::score::{told, vector};
 use super::tiles::{Grid, Scratch, Tile};
 use super::{Couplings, Member, Place, Problem};
 use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
-use crate::inspect::in_order;
+use crate::shared::{OnBytes, in_order};
 use crate::{Dtype, Result};
 
 /// New contents for biases.

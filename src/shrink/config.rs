@@ -39,9 +39,7 @@ impl Config {
     /// # Errors
     /// Those of reading; [`Problem::Config`] where it is too long, or no JSON object.
     pub fn of(checkpoint: &Checkpoint) -> Result<Option<Self>> {
-        let Some(bytes) = checkpoint.read_other(NAME, MOST)? else { return Ok(None) };
-        let text = String::from_utf8(bytes).map_err(|_| bad("it is not UTF-8".into()))?;
-        Ok(Some(Self::from_text(text)?))
+        Ok(checkpoint.other_file(NAME, MOST)?.map(Self::from_text).transpose()?)
     }
 
     /// One of this text.

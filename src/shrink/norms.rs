@@ -6,11 +6,11 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::score::{Combine, OnBytes, Side, larger, told};
+use super::score::{Combine, Side, larger, told};
 use super::tiles::{Grid, Scratch, Tile};
 use super::{Coupling, Couplings, Place, Problem};
 use crate::checkpoint::{Checkpoint, TensorInfo};
-use crate::inspect::in_order;
+use crate::shared::{OnBytes, in_order};
 use crate::{Norm, Result};
 
 /// A tensor, and who asks for sums of it.

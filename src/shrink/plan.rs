@@ -136,7 +136,7 @@ impl Plan {
             if own().next().is_none() {
                 continue;
             }
-            let mut metadata = shard.metadata()?;
+            let mut metadata = checkpoint.all_metadata(number)?;
             metadata.insert(entry.0.to_owned(), entry.1.to_owned());
             let tensors = own().map(|(_, tensor)| tensor.info.clone()).collect();
             order.extend(own().map(|(at, _)| at));

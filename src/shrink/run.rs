@@ -12,7 +12,7 @@ use super::report::{self, Report, Seconds};
 use super::score::{self, told};
 use super::{Amount, Config, Couplings, Kind, Score};
 use crate::checkpoint::{Checkpoint, Fresh, FreshDescriptor, Sources, TensorInfo, Unfinished};
-use crate::inspect::shared;
+use crate::shared::shared;
 use crate::{Error, Result};
 
 /// What is asked of a run.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Coupling, Couplings, Place, Problem, norms};
 use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
+use crate::shared::OnBytes;
 use crate::{Error, Norm, Result};
 
 /// What decides which units go: those of the lowest score, and of equal ones those of the lowest index.
@@ -126,9 +127,6 @@ impl Side {
 pub(super) fn larger(a: f64, b: f64) -> f64 {
     if b > a || b.is_nan() { b } else { a }
 }
-
-/// Told bytes done and bytes in all; may end it.
-pub(super) type OnBytes<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
 
 /// Tells that so many more bytes are done.
 pub(super) fn told(on_bytes: OnBytes<'_>, done: &AtomicU64, bytes: u64, all: u64) -> Result<()> {
