@@ -3,8 +3,8 @@
 //! Rows that go are not read. What a thread holds is at most twice [`PIECE`], whatever the size of a row, and 4 bytes for each
 //! column.
 //!
-//! A GPU has nothing to add here: the bytes come from a file and go to one, so that they would cross to it and back, and closing
-//! a row up is one copy in memory. `benches/README.md` has figures.
+//! Not on a GPU: the bytes come from a file and go to one, so that they would cross to it and back, where closing a row up is one
+//! copy in memory. [`Kernels::gather`](crate::kernels::Kernels::gather) is for weights that are in buffers already.
 
 use super::runs::Runs;
 use crate::Result;

@@ -102,11 +102,11 @@ pub struct ShrinkArgs {
     #[arg(long, value_enum, default_value = "norm", hide_default_value = true, help_heading = FIRST)]
     pub score: ScoreWord,
     /// For --score activation: a safetensors file with a mean for each neuron, as `lopper activations --means` writes it
-    #[arg(long, value_name = "FILE", required_if_eq("score", "activation"), help_heading = FIRST)]
+    #[arg(long, value_name = "FILE", requires = "score", required_if_eq("score", "activation"), help_heading = FIRST)]
     pub activations: Option<PathBuf>,
     /// For --score file: a safetensors file with a vector for each coupling, under its name or that of a tensor which makes the
     /// units
-    #[arg(long, value_name = "FILE", required_if_eq("score", "file"), help_heading = FIRST)]
+    #[arg(long, value_name = "FILE", requires = "score", required_if_eq("score", "file"), help_heading = FIRST)]
     pub scores: Option<PathBuf>,
     /// The norm within a tensor; l2 unless given, max is linf
     #[arg(long, value_parser = words(&NORMS), help_heading = FIRST)]
@@ -115,14 +115,14 @@ pub struct ShrinkArgs {
     #[arg(long, value_parser = words(&COMBINES), help_heading = FIRST)]
     pub combine: Option<Combine>,
     /// Of which tensors norms are taken: those that make units (rows), those that take them (columns), or both, as unless given
-    #[arg(long, value_parser = words(&SIDES), help_heading = FIRST)]
+    #[arg(long, value_parser = words(&SIDES), conflicts_with_all = ["activations", "scores"], help_heading = FIRST)]
     pub side: Option<Side>,
 
     /// Put what goes gave on average into the biases of what takes it
     #[arg(long, value_enum, default_value = "none", hide_default_value = true, requires_if("bias", "moments"), help_heading = RUNS)]
     pub compensate: CompensateWord,
     /// For --compensate bias: a safetensors file as `lopper activations --moments` writes it
-    #[arg(long, value_name = "FILE", help_heading = RUNS)]
+    #[arg(long, value_name = "FILE", requires = "compensate", help_heading = RUNS)]
     pub moments: Option<PathBuf>,
     /// Show what hangs together, and what would come of it; writes no checkpoint
     #[arg(long, help_heading = RUNS)]
