@@ -59,7 +59,7 @@ impl Amount {
             (per, "the query heads that share a key and a value head"),
             (self.round_to.max(1), "which --round-to asks for"),
         ];
-        match whys.into_iter().find(|(of, _)| width % of != 0 && !self.global) {
+        match whys.into_iter().find(|(of, _)| !width.is_multiple_of(*of) && !self.global) {
             Some((of, why)) => Err(Problem::Multiple { width, of, why }),
             None => Ok(()),
         }

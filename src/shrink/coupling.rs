@@ -88,7 +88,7 @@ impl Member {
         let Some(len) = info.shape.get(dimension).copied() else {
             return Err(Problem::Rank { tensor: tensor(), rank: info.shape.len(), needed: dimension + 1 });
         };
-        if info.dtype.bitsize() % 8 != 0 {
+        if !info.dtype.bitsize().is_multiple_of(8) {
             return Err(Problem::Bits { tensor: tensor(), dtype: info.dtype.to_string() });
         }
         match group {

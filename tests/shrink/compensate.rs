@@ -2,8 +2,11 @@
 
 use super::*;
 
+/// Means of inputs, and means of their squares.
+type Moments = (Vec<f64>, Vec<f64>);
+
 /// A file of moments for all tensors that take units: means, and mean squares.
-fn moments(folder: &Path, of: &[(String, usize)]) -> (std::path::PathBuf, Vec<(Vec<f64>, Vec<f64>)>) {
+fn moments(folder: &Path, of: &[(String, usize)]) -> (std::path::PathBuf, Vec<Moments>) {
     let mut random = common::Random::new(3);
     let mut file = Model::of(Dtype::F32);
     let mut all = Vec::new();
