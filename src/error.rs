@@ -101,6 +101,10 @@ pub enum Error {
         problem: String,
     },
 
+    /// A checkpoint that cannot be made smaller as asked.
+    #[error(transparent)]
+    Shrink(#[from] crate::shrink::Problem),
+
     /// Data for a network is none that it can take.
     #[error("{}: {}{problem}", .path.display(), in_tensor(.tensor.as_deref()))]
     Data {

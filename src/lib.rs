@@ -25,6 +25,7 @@
 //! | a GPU, and the question whether sparse products pay on it | [`bench`](mod@bench) |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
 //! | a network, and data to run it on | [`infer`] |
+//! | neurons, heads or layers that are to go, rows and columns and all | [`shrink`] |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
 //! | a mask to keep, to combine or to apply to something else | [`masks`] |
 //! | pruned files that should be smaller | [`packed`], and [`sparse::SparseMatrix::load`] |
@@ -95,6 +96,7 @@ pub mod reference;
 mod schedule;
 pub mod scheduler;
 mod shared;
+pub mod shrink;
 pub mod sparse;
 mod target;
 mod tensor;

@@ -17,6 +17,8 @@ mod masks;
 mod recipes;
 #[path = "cli/schedule.rs"]
 mod schedule;
+#[path = "cli/shrink.rs"]
+mod shrink;
 #[cfg(unix)]
 #[path = "cli/signals.rs"]
 mod signals;
@@ -37,7 +39,7 @@ fn help_tells_exit_codes_and_examples() {
     for line in ["0  done", "1  failed", "2  the command line", "3  `verify` found a mismatch"] {
         assert!(help.works().out.contains(line), "{}", help.out);
     }
-    for command in ["prune", "recipe", "verify", "schedule", "infer", "activations", "bench", "devices"] {
+    for command in ["prune", "recipe", "verify", "schedule", "infer", "activations", "bench", "devices", "shrink"] {
         let help = lopper(&[command, "--help"]);
         assert!(help.works().out.contains("Examples:") && help.out.contains("Exit codes:"), "{}", help.out);
     }

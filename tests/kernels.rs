@@ -1,6 +1,8 @@
 //! Every kernel against its CPU twin, exactly, on awkward sizes and values, with poisoned buffers.
 
 mod common;
+#[path = "kernels/gather.rs"]
+mod gather;
 #[path = "kernels/limits.rs"]
 mod limits;
 #[path = "kernels/small.rs"]

@@ -163,7 +163,10 @@ fn host_structs_lie_as_shaders_declare_them() {
     let names: Vec<_> = layouts().into_iter().map(|l| l.0).collect();
     assert_eq!(
         names,
-        ["View", "Scale", "Random", "Pool", "Sample", "Window", "Quota", "Cut", "Rows", "Ask", "Sizes", "Scan"]
+        [
+            "View", "Scale", "Random", "Pool", "Gather", "Sample", "Window", "Quota", "Cut", "Rows", "Ask", "Sizes",
+            "Scan"
+        ]
     );
 }
 
@@ -181,7 +184,7 @@ fn one_name_for_shader_module_twin_and_test() {
         let tests = ["kernels.rs", "kernels/units.rs", "products.rs", "sparse.rs"]
             .map(|file| std::fs::read_to_string(format!("{root}/tests/{file}")).unwrap())
             .concat();
-        let bench = ["kernels.rs", "products.rs"]
+        let bench = ["kernels.rs", "products.rs", "gather.rs"]
             .map(|file| std::fs::read_to_string(format!("{root}/benches/{file}")).unwrap())
             .concat();
         assert!(tests.contains(name) && bench.contains(name), "{name} has no test or no bench");

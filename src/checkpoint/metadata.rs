@@ -58,7 +58,7 @@ fn replaced(text: &str, part: &str, by: &str) -> String {
 }
 
 /// The text of the value of `key` in an object's text; none if that is no object.
-fn value_of<'a>(object: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn value_of<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     serde_json::Deserializer::from_str(object).deserialize_map(Find { key }).ok()?
 }
 

@@ -62,6 +62,7 @@ pub use files::{NewFiles, Sources};
 pub use fresh::{Fresh, FreshDescriptor, NewShard};
 pub(crate) use head::digest;
 pub use header::MAX_HEADER_BYTES;
+pub(crate) use metadata::value_of;
 pub(crate) use output::Entry;
 pub use output::{Committed, Output};
 pub(crate) use problem::quoted;

@@ -26,7 +26,8 @@ Examples:
       --score activation --activations means.safetensors
 
 Each file holds an F32 vector for each layer, under the name of its weights: --norms sqrt(mean x^2) of each input over the
-vectors, --means the mean |y| of each neuron, after its activation function.
+vectors, --means the mean |y| of each neuron, after its activation function, --moments the mean of each input and that of its
+square, [2, inputs], for `lopper shrink --compensate bias`.
 
 Exit codes: 0 done, 1 failed, nothing was written, 2 the command line makes no sense";
 
@@ -36,11 +37,14 @@ pub struct ActivationsArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
     /// Write the norm of each input here, for --score wanda
-    #[arg(long, value_name = "FILE.safetensors", required_unless_present = "means")]
+    #[arg(long, value_name = "FILE.safetensors", required_unless_present_any = ["means", "moments"])]
     pub norms: Option<PathBuf>,
     /// Write the mean of each neuron here, for --score activation
     #[arg(long, value_name = "FILE.safetensors")]
     pub means: Option<PathBuf>,
+    /// Write the mean of each input and of its square here, for shrink --compensate bias
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub moments: Option<PathBuf>,
 }
 
 pub fn run(args: &ActivationsArgs) -> Result<ExitCode> {
@@ -48,11 +52,17 @@ pub fn run(args: &ActivationsArgs) -> Result<ExitCode> {
     let new = |path: &PathBuf| NewFile::create_tensors(path, &opened.path);
     let norms_file = args.norms.as_ref().map(new).transpose()?;
     let means_file = args.means.as_ref().map(new).transpose()?;
+    let moments_file = args.moments.as_ref().map(new).transpose()?;
     let found = opened.runner.activations(&opened.dense, &opened.data.vectors)?;
     let layers = &opened.chain.layers;
-    for (file, of) in [(norms_file, Activations::norms as fn(&_) -> _), (means_file, Activations::means)] {
+    let files = [
+        (norms_file, Activations::norms as fn(&_) -> _, 1),
+        (means_file, Activations::means, 1),
+        (moments_file, Activations::moments, 2),
+    ];
+    for (file, of, rows) in files {
         if let Some(file) = file {
-            let bytes = tensors(layers, &found, of)?;
+            let bytes = tensors(layers, &found, of, rows)?;
             file.write(|to| to.write_all(&bytes))?;
         }
     }
@@ -73,8 +83,8 @@ fn median(mut values: Vec<f32>) -> String {
     magnitude(f64::from(values[values.len() / 2]))
 }
 
-/// A safetensors file with a vector for each layer.
-fn tensors(layers: &[Layer], found: &[Activations], of: fn(&Activations) -> Vec<f32>) -> Result<Vec<u8>> {
+/// A safetensors file with a vector for each layer, or so many rows of one.
+fn tensors(layers: &[Layer], found: &[Activations], of: fn(&Activations) -> Vec<f32>, rows: usize) -> Result<Vec<u8>> {
     let mut vectors: HashMap<&str, Vec<f32>> = HashMap::new();
     for (layer, found) in layers.iter().zip(found) {
         let values = of(found);
@@ -92,7 +102,8 @@ fn tensors(layers: &[Layer], found: &[Activations], of: fn(&Activations) -> Vec<
     }
     let views = vectors.iter().map(|(name, values)| {
         let bytes = bytemuck::cast_slice(values);
-        TensorView::new(Dtype::F32, vec![values.len()], bytes).map(|view| (*name, view))
+        let shape = if rows == 1 { vec![values.len()] } else { vec![rows, values.len() / rows] };
+        TensorView::new(Dtype::F32, shape, bytes).map(|view| (*name, view))
     });
     serialize(views.collect::<Result<Vec<_>, _>>()?, None).context("cannot lay the vectors out")
 }

@@ -154,6 +154,8 @@ pub struct Cli {
 pub enum Command {
     /// Set the smallest weights of a checkpoint to zero
     Prune(Box<PruneArgs>),
+    /// Make a checkpoint smaller: neurons, heads or layers go, rows and columns and all; needs no GPU
+    Shrink(Box<super::shrink::ShrinkArgs>),
     /// Say what the weights of a checkpoint are like; needs no GPU
     Inspect(InspectArgs),
     /// Say what each sparsity does to each tensor, and share one out among them; needs no GPU

@@ -22,6 +22,7 @@ mod prune;
 mod recipe;
 mod rule;
 mod schedule;
+mod shrink;
 mod stop;
 mod sweep;
 mod table;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     term::choose(cli.color);
     let done = match cli.command {
         args::Command::Prune(args) => prune::run(&args),
+        args::Command::Shrink(args) => shrink::run(&args),
         args::Command::Inspect(args) => inspect::run(&args),
         args::Command::Sweep(args) => sweep::run(&args),
         args::Command::Compare(args) => compare::run(&args),

@@ -94,7 +94,7 @@ pub struct RuleArgs {
 }
 
 /// One of these words, and what it stands for.
-fn words<T: Copy + Send + Sync>(all: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
+pub fn words<T: Copy + Send + Sync>(all: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
     let meaning = move |text: String| all.iter().find(|(word, _)| *word == text).expect("one of the possible values").1;
     PossibleValuesParser::new(all.iter().map(|(word, _)| *word)).map(meaning)
 }

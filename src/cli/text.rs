@@ -80,6 +80,7 @@ pub fn failure(error: &anyhow::Error) -> ExitCode {
         }
         Some(Error::Limit { .. }) => "`lopper devices` tells which adapters will do; choose one with --adapter",
         Some(Error::Memory { .. }) => "raise the budget with --memory",
+        Some(Error::Shrink(_)) => "`lopper shrink INPUT --explain` shows what hangs together, as far as it is known",
         Some(Error::Rule(_)) => "`lopper prune INPUT --sparsity 0.5 --dry-run` lists the tensors",
         Some(Error::Recipe { .. }) => "`lopper recipe --help` shows a recipe, `lopper prune --help` what its keys mean",
         _ => return ExitCode::FAILURE,

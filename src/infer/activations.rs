@@ -5,6 +5,7 @@ use crate::Shape;
 /// Sums over the vectors that a layer has seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activations {
+    inputs: Vec<f64>,
     squares: Vec<f64>,
     magnitudes: Vec<f64>,
     vectors: u64,
@@ -13,7 +14,8 @@ pub struct Activations {
 impl Activations {
     /// Of a layer of so many outputs and inputs, before it has seen any.
     pub fn new(shape: Shape) -> Self {
-        Self { squares: vec![0.0; shape.cols as usize], magnitudes: vec![0.0; shape.rows as usize], vectors: 0 }
+        let zeros = |count: u64| vec![0.0; count as usize];
+        Self { inputs: zeros(shape.cols), squares: zeros(shape.cols), magnitudes: zeros(shape.rows), vectors: 0 }
     }
 
     /// Adds vectors that went in, and what came out for them, one behind the other.
@@ -29,6 +31,7 @@ impl Activations {
             y.len()
         );
         for one in x.chunks_exact(inputs) {
+            self.inputs.iter_mut().zip(one).for_each(|(sum, x)| *sum += f64::from(*x));
             self.squares.iter_mut().zip(one).for_each(|(sum, x)| *sum += f64::from(*x) * f64::from(*x));
         }
         for one in y.chunks_exact(outputs) {
@@ -41,6 +44,13 @@ impl Activations {
     /// ([Sun et al., 2023](https://arxiv.org/abs/2306.11695)).
     pub fn norms(&self) -> Vec<f32> {
         self.squares.iter().map(|sum| (sum / self.vectors.max(1) as f64).sqrt() as f32).collect()
+    }
+
+    /// The mean of each input over the vectors, and behind all of these the mean of its square: from which
+    /// [`shrink`](crate::shrink) makes biases.
+    pub fn moments(&self) -> Vec<f32> {
+        let sums = self.inputs.iter().chain(&self.squares);
+        sums.map(|sum| (sum / self.vectors.max(1) as f64) as f32).collect()
     }
 
     /// The mean `|y|` of each output over the vectors, its activation function applied: what neurons are pruned by.
@@ -60,6 +70,7 @@ mod tests {
         activations.add(&[0.0, 1.0], &[0.0]);
         assert_eq!(activations.norms(), [(25f64 / 3.0).sqrt() as f32, 1.0]);
         assert_eq!(activations.means(), [2.0]);
+        assert_eq!(activations.moments(), [7.0 / 3.0, 1.0 / 3.0, 25.0 / 3.0, 1.0].map(|mean: f64| mean as f32));
         assert_eq!(Activations::new(Shape::new(1, 1)).means(), [0.0]);
     }
 }

@@ -15,4 +15,5 @@ mod tally;
 pub use allocate::{Allocation, allocate};
 pub use compare::{Comparison, Other, TensorComparison, compare};
 pub use magnitudes::{Magnitudes, Point};
+pub(crate) use numbers::numbers;
 pub use survey::{Norms, Quantile, SHARES, SPARSITIES, TensorSurvey, Values, survey};

@@ -8,7 +8,7 @@ use crate::Dtype;
 const HALVES: usize = 4096;
 
 /// Fills `values` with as many weights from the start of little-endian `bytes`.
-pub(super) fn numbers(dtype: Dtype, bytes: &[u8], values: &mut [f32]) {
+pub(crate) fn numbers(dtype: Dtype, bytes: &[u8], values: &mut [f32]) {
     match dtype {
         Dtype::F32 => {
             let weights = bytes.as_chunks().0;

@@ -9,6 +9,7 @@
 //!     │                                                              row, group: cut and mask of each row or group
 //!     │                                                              row_scaled: of scores made where they are read
 //!     └─ scale, random ─► scores ─ pool ─► keys: units that compete as weights do (score: keys, for callers that rank)
+//! weights, lists ─ gather ─► rows and columns that stay, without those that go
 //! sparsity ─ quota ─► how many go                                 count: what is not zero, what is kept
 //!
 //! dense weights, x ─ gemv ─► y; gemm: for several vectors
@@ -60,6 +61,7 @@ mod csr;
 mod dense;
 mod ell;
 mod epilogue;
+mod gather;
 mod gemm;
 mod gemv;
 mod group;
@@ -88,6 +90,7 @@ mod view;
 
 pub use bracket::{SamplePlan, WINDOW_BYTES};
 pub use epilogue::Epilogue;
+pub use gather::GatherRule;
 pub use group::GroupRule;
 pub(crate) use group::LARGEST_GROUP;
 pub(crate) use histogram::counted_bytes;
@@ -138,6 +141,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("quota", quota::SPEC.source, &["main"]),
     ("count", count::COUNT.source, &["count", "drain"]),
     ("apply", apply::WHOLE.source, &["whole", "ragged"]),
+    ("gather", gather::SPEC.source, &["main"]),
     ("gemv", gemv::SPEC.source, &["main"]),
     ("gemm", gemm::SPEC.source, &["main"]),
     ("scan", scan::SPEC.source, &["main"]),
@@ -198,6 +202,7 @@ pub fn layouts() -> Vec<Layout> {
         scale::ScaleWords::layout(),
         random::RandomWords::layout(),
         pool::PoolWords::layout(),
+        gather::GatherWords::layout(),
         bracket::SampleWords::layout(),
         bracket::WindowWords::layout(),
         threshold::QuotaWords::layout(),

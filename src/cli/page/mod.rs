@@ -6,6 +6,7 @@ pub mod compare;
 pub mod contrast;
 pub mod inspect;
 pub mod prune;
+pub mod shrink;
 pub mod sweep;
 
 use std::fmt::Write;
@@ -79,6 +80,14 @@ impl Page {
             self.body += "</ul>\n";
         }
         self.add(format_args!("<figcaption>{caption}</figcaption></figure>\n"));
+    }
+
+    /// A drawing that is made already, and what it shows.
+    pub fn drawing(&mut self, svg: &str, caption: &str) {
+        let caption = escaped(caption);
+        self.add(format_args!(
+            "<figure role=\"group\" aria-label=\"{caption}\">\n{svg}<figcaption>{caption}</figcaption></figure>\n"
+        ));
     }
 
     /// A table; columns in `numbers` sort by value.

@@ -46,6 +46,10 @@ pub fn recipe(text: &str) -> Result<Recipe> {
     })?;
     let (mut rules, mut globs) = (Vec::new(), 0);
     for (key, value) in in_order(table.get_ref()) {
+        // What hangs together is a matter of `shrink`, which reads it from the same file.
+        if key.get_ref() == "couple" {
+            continue;
+        }
         if key.get_ref() != "rule" {
             let why =
                 format!("unknown key {}: {}", quoted(key.get_ref()), suggestion(key.get_ref(), ["rule"].into_iter()));

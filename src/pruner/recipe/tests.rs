@@ -226,3 +226,10 @@ proptest! {
         prop_assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
     }
 }
+
+#[test]
+fn couplings_in_a_recipe_are_for_shrink() {
+    let couple = "[[couple]]\nmembers = [{ tensor = \"a\", axis = 0 }]\n";
+    assert_eq!(Recipe::from_toml(&format!("{couple}[[rule]]\nsparsity = 0.5\n")).unwrap().rules.len(), 1);
+    assert!(Recipe::from_toml(couple).unwrap_err().to_string().contains("no rules"));
+}

@@ -1,0 +1,189 @@
+//! The model's `config.json`: numbers are read from it, and replaced as text, so that all else stays as it is.
+
+use serde_json::Value;
+
+use super::Problem;
+use crate::Result;
+use crate::checkpoint::{Checkpoint, value_of};
+
+/// What depends on how many units stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sizes {
+    /// Nothing.
+    Nothing,
+    /// One number, under this key.
+    Width(&'static str),
+    /// Heads, of which so many share a key and a value head, each of so many places.
+    Heads { per_group: u64, dim: u64 },
+    /// BERT's heads: those that went are listed by layer.
+    PrunedHeads,
+    /// The number of layers, and lists with an entry for each.
+    Depth { prefix: String },
+}
+
+/// Name of the file.
+pub(super) const NAME: &str = "config.json";
+
+/// Bytes of it at most.
+const MOST: u64 = 1 << 20;
+
+/// What is in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    text: String,
+}
+
+impl Config {
+    /// The one beside a checkpoint's shards; none where the checkpoint is no folder, or the folder has none.
+    ///
+    /// # Errors
+    /// Those of reading; [`Problem::Config`] where it is too long, or no JSON object.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Option<Self>> {
+        Ok(checkpoint.other_file(NAME, MOST)?.map(Self::from_text).transpose()?)
+    }
+
+    /// One of this text.
+    ///
+    /// # Errors
+    /// [`Problem::Config`] where it is no JSON object.
+    pub fn from_text(text: String) -> Result<Self, Problem> {
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(_)) => Ok(Self { text }),
+            Ok(_) => Err(bad("it is no JSON object".into())),
+            Err(error) => Err(bad(format!("it is malformed: {error}"))),
+        }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The value of a key at the top.
+    pub(super) fn value(&self, key: &str) -> Option<Value> {
+        serde_json::from_str(value_of(&self.text, key)?).ok()
+    }
+
+    /// A number; none where there is none, or null.
+    pub(super) fn number(&self, key: &str) -> Result<Option<u64>, Problem> {
+        match self.value(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(number) if number > 0 => Ok(Some(number)),
+                _ => Err(bad(format!("`{key}` is no number of 1 or more"))),
+            },
+        }
+    }
+
+    /// A number that must be there.
+    pub(super) fn needed(&self, key: &str) -> Result<u64, Problem> {
+        self.number(key)?.ok_or_else(|| bad(format!("it has no `{key}`")))
+    }
+
+    /// Puts a value in, in place of what is there.
+    pub(super) fn set(&mut self, key: &str, value: &Value) {
+        let value = value.to_string();
+        self.text = match value_of(&self.text, key) {
+            Some(old) => {
+                let start = old.as_ptr().addr() - self.text.as_ptr().addr();
+                [&self.text[..start], &value, &self.text[start + old.len()..]].concat()
+            }
+            None => {
+                // In front of the others, and as far from the brace as they are.
+                let open = self.text.find('{').map_or(0, |at| at + 1);
+                let rest = &self.text[open..];
+                let indent = &rest[..rest.len() - rest.trim_start().len()];
+                let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+                format!("{}{indent}\"{key}\": {value}{comma}{rest}", &self.text[..open])
+            }
+        };
+    }
+
+    /// The same for so many units that stay; `kept` are, for each coupling, those that stay, and `units` all of it.
+    pub(super) fn shrunk(&self, sizes: &Sizes, kept: &[&[u64]], units: &[u64]) -> Result<Self, Problem> {
+        let mut config = self.clone();
+        let width = || kept.first().map_or(0, |kept| kept.len() as u64);
+        match sizes {
+            Sizes::Nothing => {}
+            Sizes::Width(key) => config.set(key, &width().into()),
+            Sizes::Heads { per_group, dim } => {
+                config.set("num_attention_heads", &(width() * per_group).into());
+                config.set("num_key_value_heads", &width().into());
+                // Where it is not there, it is taken for the hidden size divided by the heads, which are fewer now.
+                config.set("head_dim", &(*dim).into());
+            }
+            Sizes::PrunedHeads => {
+                let lists = kept.iter().zip(units).enumerate().map(|(layer, (kept, units))| {
+                    let gone: Vec<u64> = (0..*units).filter(|unit| kept.binary_search(unit).is_err()).collect();
+                    (layer.to_string(), gone)
+                });
+                let lists = lists.filter(|(_, gone)| !gone.is_empty()).map(|(layer, gone)| (layer, Value::from(gone)));
+                config.set("pruned_heads", &Value::Object(lists.collect()));
+            }
+            Sizes::Depth { .. } => {
+                config.set("num_hidden_layers", &width().into());
+                for key in ["layer_types"] {
+                    let Some(Value::Array(all)) = config.value(key) else { continue };
+                    if all.len() as u64 != units[0] {
+                        return Err(bad(format!("`{key}` has {} entries for {} layers", all.len(), units[0])));
+                    }
+                    let stay = kept[0].iter().map(|layer| all[*layer as usize].clone()).collect();
+                    config.set(key, &Value::Array(stay));
+                }
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn bad(problem: String) -> Problem {
+    Problem::Config { problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::from_text(text.into()).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_change_keeps_its_bytes() {
+        let before =
+            "{\n  \"a\": [1,  2],\n  \"intermediate_size\" : 1536,\n  \"rope\": {\"intermediate_size\": 7}\n}\n";
+        let after = config(before).shrunk(&Sizes::Width("intermediate_size"), &[&[0, 2, 3]], &[5]).unwrap();
+        assert_eq!(after.text, before.replacen("1536", "3", 1));
+    }
+
+    #[test]
+    fn heads_get_their_length_where_it_is_not_said() {
+        let sizes = Sizes::Heads { per_group: 3, dim: 64 };
+        let before = "{\n \"num_attention_heads\": 9,\n \"num_key_value_heads\": 3\n}";
+        let after = config(before).shrunk(&sizes, &[&[0, 2]], &[3]).unwrap();
+        assert_eq!(after.text, "{\n \"head_dim\": 64,\n \"num_attention_heads\": 6,\n \"num_key_value_heads\": 2\n}");
+        let said = config("{\"head_dim\": 64, \"num_attention_heads\": 9, \"num_key_value_heads\": 3}");
+        assert!(said.shrunk(&sizes, &[&[1]], &[3]).unwrap().text.starts_with("{\"head_dim\": 64,"));
+    }
+
+    #[test]
+    fn heads_and_layers_that_went_are_listed() {
+        let after = config("{}").shrunk(&Sizes::PrunedHeads, &[&[0, 1], &[1]], &[2, 3]).unwrap();
+        assert_eq!(after.text, "{\"pruned_heads\": {\"1\":[0,2]}}");
+        let depth = Sizes::Depth { prefix: "model.layers".into() };
+        let layers = "{\"num_hidden_layers\":3,\"layer_types\":[\"a\", \"b\", \"c\"]}";
+        let after = config(layers).shrunk(&depth, &[&[0, 2]], &[3]).unwrap();
+        assert_eq!(after.text, "{\"num_hidden_layers\":2,\"layer_types\":[\"a\",\"c\"]}");
+        let problem = config(layers).shrunk(&depth, &[&[0]], &[4]).unwrap_err().to_string();
+        assert!(problem.contains("3 entries for 4 layers"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_refused() {
+        for text in ["", "[]", "{\"a\":1,}"] {
+            assert!(Config::from_text(text.into()).is_err(), "{text}");
+        }
+        assert!(config("{\"n\": -1}").number("n").is_err() && config("{\"n\": 0}").number("n").is_err());
+        assert_eq!(config("{\"n\": null}").number("n"), Ok(None));
+        assert!(config("{}").needed("n").unwrap_err().to_string().contains("`n`"));
+    }
+}
