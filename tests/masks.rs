@@ -127,12 +127,9 @@ fn masks_are_the_zeros_and_operations_are_those_of_plain_loops() {
         assert_eq!(tensor.kept, [count(|a, _| a) as u64, count(|_, b| b) as u64]);
         assert_eq!(tensor.both, count(|a, b| a && b) as u64);
         assert_eq!(tensor.agreement, count(|a, b| a == b) as f64 / a.len() as f64);
-        assert_eq!(
-            tensor.overlap,
-            (tensor.both.max(1) as f64 / count(|a, b| a || b).max(1) as f64).min(1.0),
-            "{}",
-            tensor.name
-        );
+        let either = count(|a, b| a || b);
+        let overlap = if either == 0 { 1.0 } else { tensor.both as f64 / either as f64 };
+        assert_eq!(tensor.overlap, overlap, "{}", tensor.name);
     }
     for tensor in masks::stats(&masks[2], &|_, _| ControlFlow::Continue(())).unwrap() {
         let mask = &in_c[&tensor.name];
