@@ -80,9 +80,9 @@ pub fn packed(file: &[u8]) {
         }
         Err(error) => assert!(!output.exists() && !error.to_string().is_empty()),
     }
-    if let Ok(masks) = Masks::of(checkpoint, None) {
-        if let Ok(found) = crate::masks::stats(&masks, &go_on) {
-            assert!(found.iter().all(|t| t.kept <= t.weights && t.empty_rows <= t.rows));
-        }
+    if let Ok(masks) = Masks::of(checkpoint, None)
+        && let Ok(found) = crate::masks::stats(&masks, &go_on)
+    {
+        assert!(found.iter().all(|t| t.kept <= t.weights && t.empty_rows <= t.rows));
     }
 }

@@ -98,7 +98,8 @@ fn masks_are_the_zeros_and_operations_are_those_of_plain_loops() {
     let masks = [&a, &b, &c].map(|path| Masks::open(path, None).unwrap());
     assert_eq!(masks[0].kind(), "mask file");
     let three: Vec<&Masks> = masks.iter().collect();
-    let cases: [(Operation, fn([bool; 3]) -> bool); 3] = [
+    type Expected = fn([bool; 3]) -> bool;
+    let cases: [(Operation, Expected); 3] = [
         (Operation::And, |[a, b, c]| a && b && c),
         (Operation::Or, |[a, b, c]| a || b || c),
         (Operation::Xor, |[a, b, c]| a ^ b ^ c),
@@ -141,7 +142,7 @@ fn masks_are_the_zeros_and_operations_are_those_of_plain_loops() {
         assert_eq!(tensor.rows as usize, mask.len() / cols);
         assert_eq!(tensor.empty_rows as usize, mask.chunks(cols).filter(|row| row.iter().all(|kept| !kept)).count());
         let groups: Vec<_> = mask.chunks(4).filter(|group| group.iter().filter(|kept| **kept).count() <= 2).collect();
-        let share = (cols % 4 == 0).then(|| groups.len() as f64 / (mask.len() / 4) as f64);
+        let share = cols.is_multiple_of(4).then(|| groups.len() as f64 / (mask.len() / 4) as f64);
         assert!(share.zip(tensor.two_of_four).is_none_or(|(a, b)| (a - b).abs() < 1e-12), "{}", tensor.name);
         assert_eq!(share.is_some(), tensor.two_of_four.is_some());
     }
@@ -151,7 +152,8 @@ fn masks_are_the_zeros_and_operations_are_those_of_plain_loops() {
 fn masks_of_torch_are_read_in_any_type() {
     let folder = tempfile::tempdir().unwrap();
     let kept = [true, false, false, true, true, false];
-    let numbers: [(&str, FileDtype, fn(bool) -> Vec<u8>); 6] = [
+    type Number = fn(bool) -> Vec<u8>;
+    let numbers: [(&str, FileDtype, Number); 6] = [
         ("a.weight_mask", FileDtype::F32, |k| f32::from(u8::from(k)).to_le_bytes().into()),
         ("b.weight_mask", FileDtype::BOOL, |k| vec![k.into()]),
         ("c.weight_mask", FileDtype::U8, |k| vec![k.into()]),
@@ -159,9 +161,7 @@ fn masks_of_torch_are_read_in_any_type() {
         ("e.weight_mask", FileDtype::F16, |k| half::f16::from_f32(f32::from(u8::from(k))).to_le_bytes().into()),
         ("f.weight_mask", FileDtype::I64, |k| i64::from(k).to_le_bytes().into()),
     ];
-    let mask = |(name, dtype, of): (_, _, fn(bool) -> Vec<u8>)| {
-        (name, dtype, vec![2, 3], kept.into_iter().flat_map(of).collect())
-    };
+    let mask = |(name, dtype, of): (_, _, Number)| (name, dtype, vec![2, 3], kept.into_iter().flat_map(of).collect());
     let alone: Tensors = numbers.into_iter().map(mask).collect();
     let path = write(folder.path().join("alone.safetensors"), &alone, &[]);
     let masks = Masks::open(&path, None).unwrap();

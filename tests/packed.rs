@@ -295,7 +295,8 @@ fn parts_that_contradict_each_other_are_refused() {
         move |all: &mut Tensors| (all[tensor].1, all[tensor].2, all[tensor].3) = (dtype, shape.to_vec(), bytes.to_vec())
     };
     let (any, two, tiled) = (Packing::SparseBitmask, Packing::Sparse24Bitmask, Packing::TiledBitmask);
-    let cases: Vec<(Packing, Box<dyn Fn(&mut Tensors)>, &str)> = vec![
+    type Change = Box<dyn Fn(&mut Tensors)>;
+    let cases: Vec<(Packing, Change, &str)> = vec![
         (any, Box::new(set(1, 0, 0b111)), "it has 4 values, its bits keep 5"),
         (any, Box::new(set(1, 1, 0b11)), "row 0 has bits behind its last column"),
         (any, Box::new(set(2, 8, 2)), "offset 1 is not what its bits come to"),

@@ -236,8 +236,8 @@ impl Tensor<'_> {
         Ok(())
     }
 
-    /// Goes over the tensor in order: first weight, bits, weights, and scores where they are asked for.
-    fn scan(&self, scores: bool, visit: &mut dyn FnMut(u64, &[u8], &[u8], &[u8]) -> Result<()>) -> Result<()> {
+    /// Goes over the tensor in order.
+    fn scan(&self, scores: bool, visit: &mut Visit<'_>) -> Result<()> {
         let all = self.masks.masks()[self.mask].weights;
         let [mut bits, mut weights, mut others, mut scratch] = [(); 4].map(|()| Vec::new());
         let mut first = 0;
@@ -256,6 +256,9 @@ impl Tensor<'_> {
         Ok(())
     }
 }
+
+/// Takes a run of a tensor: its first weight's number, bits, weights, and scores where they were asked for.
+type Visit<'a> = dyn FnMut(u64, &[u8], &[u8], &[u8]) -> Result<()> + 'a;
 
 /// Bits of a key.
 fn key_bits(dtype: Dtype) -> u32 {

@@ -93,7 +93,7 @@ fn check(
     }
     let kept = info(values).bytes() / dtype.size() as u64;
     let (rows, cols) = (matrix.rows, matrix.cols);
-    if packing == Packing::Sparse24Bitmask && (cols % 4 != 0 || kept != size.weights() / 2) {
+    if packing == Packing::Sparse24Bitmask && (!cols.is_multiple_of(4) || kept != size.weights() / 2) {
         let problem = format!(
             "{rows} rows of {cols} weights, of which 2 of 4 are kept, have {} values, not {kept}",
             size.weights() / 2

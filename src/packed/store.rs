@@ -140,7 +140,7 @@ impl Work<'_> {
             let mut col = span.col;
             let bits_of = |from: u64| ((from - span.col) / 8) as usize;
             for run in weights.chunks(step.min(span.cols) as usize * size) {
-                if col % step == 0 {
+                if col.is_multiple_of(step) {
                     offsets.extend_from_slice(&(start + kept as u64).to_le_bytes()[..width as usize]);
                 }
                 let next = col + (run.len() / size) as u64;

@@ -267,7 +267,7 @@ impl Work<'_> {
         for (bits, weights) in bits.chunks(row_bytes).zip(weights.chunks_mut(span.cols as usize * size)) {
             let mut col = span.col;
             for run in weights.chunks_mut(step.min(span.cols) as usize * size) {
-                if col % step == 0 {
+                if col.is_multiple_of(step) {
                     expected.extend_from_slice(&(start + kept as u64).to_le_bytes()[..width as usize]);
                 }
                 let bits = &bits[((col - span.col) / 8) as usize..];
