@@ -97,6 +97,9 @@ fn masks_are_the_zeros_and_operations_are_those_of_plain_loops() {
     }
     let masks = [&a, &b, &c].map(|path| Masks::open(path, None).unwrap());
     assert_eq!(masks[0].kind(), "mask file");
+    let less = Selection { exclude: vec!["a.*".into()], ..Selection::default() };
+    let less = Masks::open(&a, Some(&less)).unwrap();
+    assert_eq!(less.masks().len(), in_a.len() - 1, "vectors and all, but for the one that is excluded");
     let three: Vec<&Masks> = masks.iter().collect();
     type Expected = fn([bool; 3]) -> bool;
     let cases: [(Operation, Expected); 3] = [
@@ -334,7 +337,7 @@ fn regrowth_is_that_of_sorting() {
             .enumerate()
     {
         let (w, magnitudes) = of(fill, types, 40);
-        let (g, scores) = of(fill, [Dtype::BF16, Dtype::F32, Dtype::F16], 90);
+        let (g, scores) = of(fill, [Dtype::F32, Dtype::BF16, Dtype::F16], 90);
         let w = Checkpoint::open(&write(folder.path().join(format!("w{number}.safetensors")), &w, &[])).unwrap();
         let g = Checkpoint::open(&write(folder.path().join(format!("g{number}.safetensors")), &g, &[])).unwrap();
         let output = folder.path().join(format!("{number}.safetensors"));

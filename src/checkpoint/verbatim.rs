@@ -53,7 +53,7 @@ impl Verbatim {
 }
 
 /// The most dimensions of a shape that is written down.
-const MOST_DIMENSIONS: u64 = 64;
+pub(crate) const MOST_DIMENSIONS: u64 = 64;
 
 impl Checkpoint {
     /// A tensor of this shard is not what it should be.

@@ -8,7 +8,7 @@
 //! 2. Of all that are not kept now, those just dropped among them as in the authors' program, the `k` of the largest
 //!    magnitude of score come back; of the same magnitude those of the lowest index first.
 //!
-//! A tensor is read in order by one thread, up to five times: twice for each cut where keys have 31 bits, and once to write.
+//! A tensor is read in order by one thread: once to count, once for each cut (twice where keys have 31 bits), and once to write.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,7 +73,9 @@ pub fn regrow(masks: &Masks, by: &Regrow<'_>, to: &MaskTo<'_>) -> Result<Regrown
     let (weights, scores) = (Side::find(infos, by.weights)?, Side::find(infos, by.scores)?);
     let sources = [Masks::none(by.weights), Masks::none(by.scores)];
     let file = MaskFile::create(infos, &[masks, &sources[0], &sources[1]], to)?;
-    let total: u64 = infos.iter().map(|mask| 5 * mask.weights).sum();
+    let passes = |side: &Side<'_>| u64::from(key_bits(side.dtype).div_ceil(16));
+    let sides = weights.iter().zip(&scores).map(|(weights, scores)| 2 + passes(weights) + passes(scores));
+    let total: u64 = infos.iter().zip(sides).map(|(mask, passes)| passes * mask.weights).sum();
     let done = AtomicU64::new(0);
     let on_weights = |count: u64| match (to.progress)(done.fetch_add(count, Ordering::Relaxed) + count, total) {
         std::ops::ControlFlow::Continue(()) => Ok(()),

@@ -143,7 +143,12 @@ pub fn pack(
         let bytes: u64 = tensors.iter().map(TensorInfo::bytes).sum();
         let why = match candidate.tally.full_groups {
             groups if packing == Packing::Sparse24Bitmask && groups > 0 => {
-                format!("it is not 2:4: {groups} groups of 4 keep more than 2")
+                let negative = candidate.tally.negative_zeros;
+                let hint = match negative {
+                    1.. if keep == Keep::Bits => format!("; {negative} of its weights are -0.0, see --positive-zeros"),
+                    _ => String::new(),
+                };
+                format!("it is not 2:4: {groups} groups of 4 keep more than 2{hint}")
             }
             _ if bytes >= before && !options.force_growth => format!("it would grow from {before} to {bytes} bytes"),
             _ => {
