@@ -105,7 +105,7 @@ pub enum Error {
     #[error(transparent)]
     Shrink(#[from] crate::shrink::Problem),
 
-    /// Data for a network is none that it can take.
+    /// A file's tensors are not what they should be: data for a network, masks, packed weights.
     #[error("{}: {}{problem}", .path.display(), in_tensor(.tensor.as_deref()))]
     Data {
         /// The file.

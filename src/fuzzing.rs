@@ -4,7 +4,9 @@
 pub use crate::checkpoint::fuzzing::{header, index};
 pub use crate::scheduler::fuzzing::planner;
 
-use crate::checkpoint::{TensorInfo, check_list};
+use crate::checkpoint::{Checkpoint, TensorInfo, Unfinished, check_list};
+use crate::masks::Masks;
+use crate::packed;
 use crate::pruner::{Action, Plan, Recipe};
 use crate::{Error, safetensors};
 
@@ -56,4 +58,31 @@ pub fn plan(recipe: &Recipe, tensors: &[TensorInfo]) {
     let report = plan.dry_report(recipe, tensors);
     let pruned = plan.tensors.iter().filter(|t| t.action == Action::Prune);
     assert_eq!(report.totals.weights, pruned.map(|t| t.shape.weights()).sum::<u64>());
+}
+
+/// A whole file, packed or with masks or neither: it is unpacked to what a checkpoint can be, or refused and nothing is
+/// written; masks are told of or refused.
+///
+/// # Panics
+/// If that does not hold.
+pub fn packed(file: &[u8]) {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (input, output) = (folder.path().join("in.safetensors"), folder.path().join("out.safetensors"));
+    std::fs::write(&input, file).expect("there is room");
+    let Ok(checkpoint) = Checkpoint::open(&input) else { return };
+    let go_on = |_, _| std::ops::ControlFlow::Continue(());
+    match packed::unpack(&checkpoint, &output, false, &Unfinished::default(), &go_on) {
+        Ok(unpacked) => {
+            let dense = Checkpoint::open(&output).expect("what is written is a checkpoint");
+            assert!(
+                unpacked.tensors.iter().all(|t| dense.tensors().iter().any(|d| d.name == t.name && d.shape == t.shape))
+            );
+        }
+        Err(error) => assert!(!output.exists() && !error.to_string().is_empty()),
+    }
+    if let Ok(masks) = Masks::of(checkpoint, None)
+        && let Ok(found) = crate::masks::stats(&masks, &go_on)
+    {
+        assert!(found.iter().all(|t| t.kept <= t.weights && t.empty_rows <= t.rows));
+    }
 }

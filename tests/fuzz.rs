@@ -137,3 +137,21 @@ fn planner() {
 fn recipe() {
     fuzz("recipe", 20_000, lopper::fuzzing::recipe, |_| {});
 }
+
+#[test]
+fn packed() {
+    // Most keep a length that is their header's: up to the brace that closes the first one, and spaces.
+    let mend = |bytes: &mut Vec<u8>| {
+        let mut depth = 0;
+        let closes = |byte: &u8| {
+            depth += i32::from(*byte == b'{') - i32::from(*byte == b'}');
+            depth == 0
+        };
+        if let Some(end) = bytes.get(8..).and_then(|rest| rest.iter().position(closes)) {
+            let spaces = bytes[9 + end..].iter().take_while(|byte| **byte == b' ').count();
+            bytes.splice(..8, ((end + 1 + spaces) as u64).to_le_bytes()).for_each(drop);
+        }
+    };
+    // Fewer: what is accepted is written to the disk, and synced.
+    fuzz("packed", 1_000, lopper::fuzzing::packed, mend);
+}

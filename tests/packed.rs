@@ -211,6 +211,32 @@ fn folders_keep_their_shards_and_config_says_how_they_are_packed() {
 }
 
 #[test]
+fn ranks_names_and_zeros_that_are_awkward_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (half, zero) = (0x3c00u16.to_le_bytes(), 0x8000u16.to_le_bytes());
+    let all: Tensors = vec![
+        ("scalar", FileDtype::F16, vec![], half.to_vec()),
+        ("cube", FileDtype::F16, vec![2, 3, 5], [half, zero, [0; 2]].concat().repeat(10)),
+        ("x.weight.weight", FileDtype::F16, vec![4, 4], [half, [0; 2]].concat().repeat(8)),
+        ("two.weight", FileDtype::F16, vec![4, 4], [half, zero, zero, zero].concat().repeat(4)),
+    ];
+    let input = write(at("in.safetensors"), &all, &[]);
+    let tiled = pack(&input, &at("tiled.safetensors"), &of(Packing::TiledBitmask)).unwrap();
+    assert_eq!(tiled.tensors.len(), 4);
+    unpack(&at("tiled.safetensors"), &at("back.safetensors")).unwrap();
+    assert!(fs::read(at("back.safetensors")).unwrap() == fs::read(&input).unwrap());
+    let refused = pack(&input, &at("no.safetensors"), &of(Packing::Sparse24Bitmask)).unwrap_err().to_string();
+    assert!(refused.contains("none of the 4 tensors"), "{refused}");
+    let positive = PackOptions { positive_zeros: true, ..of(Packing::Sparse24Bitmask) };
+    let packed = pack(&input, &at("two.safetensors"), &positive).unwrap();
+    assert_eq!(packed.tensors.iter().map(|t| &*t.name).collect::<Vec<_>>(), ["two.weight"]);
+    assert!(read(&at("two.safetensors"))["two.compressed"].2.chunks(2).all(|w| w == half || w == [0, 0]));
+    let bits = pack(&input, &at("bits.safetensors"), &of(Packing::SparseBitmask)).unwrap();
+    assert!(bits.left.iter().any(|left| left.name == "x.weight.weight" && left.why.contains("another one's")));
+}
+
+#[test]
 fn growth_is_refused_and_signs_of_zeros_are_kept_unless_told() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -295,7 +321,8 @@ fn parts_that_contradict_each_other_are_refused() {
         move |all: &mut Tensors| (all[tensor].1, all[tensor].2, all[tensor].3) = (dtype, shape.to_vec(), bytes.to_vec())
     };
     let (any, two, tiled) = (Packing::SparseBitmask, Packing::Sparse24Bitmask, Packing::TiledBitmask);
-    let cases: Vec<(Packing, Box<dyn Fn(&mut Tensors)>, &str)> = vec![
+    type Change = Box<dyn Fn(&mut Tensors)>;
+    let cases: Vec<(Packing, Change, &str)> = vec![
         (any, Box::new(set(1, 0, 0b111)), "it has 4 values, its bits keep 5"),
         (any, Box::new(set(1, 1, 0b11)), "row 0 has bits behind its last column"),
         (any, Box::new(set(2, 8, 2)), "offset 1 is not what its bits come to"),
@@ -325,6 +352,13 @@ fn parts_that_contradict_each_other_are_refused() {
         let error = try_it(packing, &*change).unwrap_err().to_string();
         assert!(error.contains(says), "{packing}: {says:?} is not in {error}");
         assert!(!at("out.safetensors").exists());
+    }
+    for (packing, part) in [(any, 0), (any, 1), (tiled, 0), (tiled, 1), (tiled, 2), (tiled, 3)] {
+        let mut all = small(packing);
+        let name = all.remove(part).0;
+        let input = write(at("in.safetensors"), &all, &metadata(packing));
+        let error = unpack(&input, &at("out.safetensors")).unwrap_err().to_string();
+        assert!(error.contains("is missing") && error.contains(name), "{error}");
     }
     // A header that is not that of these tensors is not believed.
     let forged = write(

@@ -72,4 +72,4 @@ pub(crate) use settle::counts;
 pub use tensor::TensorInfo;
 pub(crate) use tensor::check_list;
 pub use unfinished::{Abandoned, Unfinished};
-pub(crate) use verbatim::Verbatim;
+pub(crate) use verbatim::{MOST_DIMENSIONS, Verbatim};

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use safetensors::Dtype;
 
+use super::changed;
 use super::folder::{self, Lead};
 use super::header::{self, MAX_HEADER_BYTES};
 use super::index::WeightMap;
@@ -53,7 +54,7 @@ impl Verbatim {
 }
 
 /// The most dimensions of a shape that is written down.
-const MOST_DIMENSIONS: u64 = 64;
+pub(crate) const MOST_DIMENSIONS: u64 = 64;
 
 impl Checkpoint {
     /// A tensor of this shard is not what it should be.
@@ -85,6 +86,11 @@ impl Checkpoint {
         let fits = TensorInfo::new("", Dtype::F64, &*shape);
         fits.map_err(|_| wrong("its dimensions overflow 64 bits".into()))?;
         Ok(shape)
+    }
+
+    /// Refuses one of which a shard was written to after it was opened.
+    pub(crate) fn unchanged(&self) -> Result<()> {
+        changed::check(self)
     }
 
     /// Whether it is a folder, of several files.

@@ -123,6 +123,7 @@ pub fn apply(
         let done = done.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed) + bytes;
         if progress(done, total).is_break() { Err(Error::Cancelled) } else { Ok(()) }
     })?;
+    [Some(masks.checkpoint()), options.revive.as_ref()].into_iter().flatten().try_for_each(Checkpoint::unchanged)?;
     let done = writer.commit()?;
     let tensor = |(at, pair): (usize, &Pair)| {
         let (info, mask) = (&tensors[pair.tensor], &masks.masks()[pair.mask]);

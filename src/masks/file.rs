@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use serde::Serialize;
 
 use super::open::{KEY, MaskInfo, Masks};
-use crate::checkpoint::{Fresh, NewShard, Sources, TensorInfo, Unfinished};
+use crate::checkpoint::{Checkpoint, Fresh, NewShard, Sources, TensorInfo, Unfinished};
 use crate::{OnBytes, Result};
 
 /// Where a mask file goes, and who is told how far it is.
@@ -51,6 +51,8 @@ pub struct TensorKept {
 /// The file.
 pub(super) struct MaskFile {
     fresh: Fresh,
+    /// All that is read.
+    read: Vec<Checkpoint>,
 }
 
 impl MaskFile {
@@ -70,7 +72,7 @@ impl MaskFile {
             let shape: Vec<u8> = mask.shape.iter().flat_map(|d| d.to_le_bytes()).collect();
             fresh.write_at(masks.len() + number, 0, &shape)?;
         }
-        Ok(Self { fresh })
+        Ok(Self { fresh, read: read.iter().map(|masks| masks.checkpoint().clone()).collect() })
     }
 
     /// Writes bits of mask number `mask`, from weight `first`, a multiple of 8, on.
@@ -80,6 +82,7 @@ impl MaskFile {
 
     /// Gives it its name; `kept` has for each mask how many weights it keeps.
     pub fn commit(self, masks: &[MaskInfo], kept: impl IntoIterator<Item = u64>) -> Result<Written> {
+        self.read.iter().try_for_each(Checkpoint::unchanged)?;
         let done = self.fresh.commit()?;
         let tensor = |(mask, kept): (&MaskInfo, u64)| TensorKept {
             name: mask.name.clone(),

@@ -79,7 +79,9 @@ impl Masks {
         if let Some(selection) = selection {
             let named = |mask: &MaskInfo| TensorInfo::new(&*mask.name, FileDtype::F32, &*mask.shape);
             let infos = masks.iter().map(named).collect::<Result<Vec<_>>>()?;
-            let chosen = selected_by(selection, &infos)?;
+            // Without globs that include, all that the file has are meant, whatever they are called.
+            let all = selection.include.is_empty();
+            let chosen = selected_by(&Selection { all, ..selection.clone() }, &infos)?;
             let mut chosen = chosen.into_iter();
             masks.retain(|_| chosen.next() == Some(true));
         }

@@ -8,7 +8,7 @@
 //! 2. Of all that are not kept now, those just dropped among them as in the authors' program, the `k` of the largest
 //!    magnitude of score come back; of the same magnitude those of the lowest index first.
 //!
-//! A tensor is read in order by one thread, up to five times: twice for each cut where keys have 31 bits, and once to write.
+//! A tensor is read in order by one thread: once to count, once for each cut (twice where keys have 31 bits), and once to write.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,7 +73,9 @@ pub fn regrow(masks: &Masks, by: &Regrow<'_>, to: &MaskTo<'_>) -> Result<Regrown
     let (weights, scores) = (Side::find(infos, by.weights)?, Side::find(infos, by.scores)?);
     let sources = [Masks::none(by.weights), Masks::none(by.scores)];
     let file = MaskFile::create(infos, &[masks, &sources[0], &sources[1]], to)?;
-    let total: u64 = infos.iter().map(|mask| 5 * mask.weights).sum();
+    let passes = |side: &Side<'_>| u64::from(key_bits(side.dtype).div_ceil(16));
+    let sides = weights.iter().zip(&scores).map(|(weights, scores)| 2 + passes(weights) + passes(scores));
+    let total: u64 = infos.iter().zip(sides).map(|(mask, passes)| passes * mask.weights).sum();
     let done = AtomicU64::new(0);
     let on_weights = |count: u64| match (to.progress)(done.fetch_add(count, Ordering::Relaxed) + count, total) {
         std::ops::ControlFlow::Continue(()) => Ok(()),
@@ -222,7 +224,12 @@ impl Tensor<'_> {
             now += bits::count(&new);
             file.write(self.mask, first, &new)
         })?;
-        debug_assert_eq!(now, kept, "as many come back as go");
+        // As many come back as go, unless a file is not what it was when cuts were found.
+        if now != kept {
+            let Side { checkpoint, info, .. } = self.weights;
+            let problem = "its mask, weights or scores were written to while they were read".into();
+            return Err(checkpoint.bad(info.shard, &info.name, problem));
+        }
         Ok((now, outcome))
     }
 
@@ -236,8 +243,8 @@ impl Tensor<'_> {
         Ok(())
     }
 
-    /// Goes over the tensor in order: first weight, bits, weights, and scores where they are asked for.
-    fn scan(&self, scores: bool, visit: &mut dyn FnMut(u64, &[u8], &[u8], &[u8]) -> Result<()>) -> Result<()> {
+    /// Goes over the tensor in order.
+    fn scan(&self, scores: bool, visit: &mut Visit<'_>) -> Result<()> {
         let all = self.masks.masks()[self.mask].weights;
         let [mut bits, mut weights, mut others, mut scratch] = [(); 4].map(|()| Vec::new());
         let mut first = 0;
@@ -256,6 +263,9 @@ impl Tensor<'_> {
         Ok(())
     }
 }
+
+/// Takes a run of a tensor: its first weight's number, bits, weights, and scores where they were asked for.
+type Visit<'a> = dyn FnMut(u64, &[u8], &[u8], &[u8]) -> Result<()> + 'a;
 
 /// Bits of a key.
 fn key_bits(dtype: Dtype) -> u32 {

@@ -71,7 +71,8 @@ pub fn stats(masks: &Masks, progress: OnBytes<'_>) -> Result<Vec<TensorStats>> {
             kept: all.kept,
             rows,
             empty_rows: all.empty_rows + empty_parts(all.parts),
-            two_of_four: (groups > 0 && columns % 4 == 0).then(|| 1.0 - all.full_groups as f64 / groups as f64),
+            two_of_four: (groups > 0 && columns.is_multiple_of(4))
+                .then(|| 1.0 - all.full_groups as f64 / groups as f64),
         }
     };
     Ok(infos.iter().enumerate().map(tensor).collect())

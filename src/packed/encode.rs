@@ -80,6 +80,8 @@ fn row_of<const N: usize>(
 ) -> usize {
     let (eights, rest) = weights.as_chunks::<N>().0.as_chunks::<8>();
     let values = values.as_chunks_mut::<N>().0;
+    // What fills up two of four is a zero: -0.0 among those is one where signs of zeros do not count.
+    let stored = |weight: &[u8; N]| if two && !kept(weight) { [0; N] } else { *weight };
     let mut at = 0;
     bits[(weights.len() / N).div_ceil(8)..].fill(0);
     for (byte, eight) in bits.iter_mut().zip(eights) {
@@ -91,7 +93,7 @@ fn row_of<const N: usize>(
         let room = &mut values[at..at + 8];
         let mut next = 0;
         for (i, weight) in eight.iter().enumerate() {
-            room[next & 7] = *weight;
+            room[next & 7] = stored(weight);
             next += usize::from(*byte >> i & 1);
         }
         at += next;
@@ -103,7 +105,7 @@ fn row_of<const N: usize>(
             *byte = TWO[usize::from(*byte & 15)];
         }
         for (_, weight) in rest.iter().enumerate().filter(|(i, _)| *byte >> i & 1 == 1) {
-            values[at] = *weight;
+            values[at] = stored(weight);
             at += 1;
         }
     }

@@ -71,7 +71,8 @@ impl Packing {
             Packing::TiledBitmask => tiled::refuses(info),
             _ if info.shape.len() != 2 => Some(format!("rank {}, {} packs matrices", info.shape.len(), self.name())),
             _ if !info.name.ends_with(".weight") => Some(format!("{} packs tensors named `….weight`", self.name())),
-            Packing::Sparse24Bitmask if info.shape[1] % 4 != 0 => {
+            _ if info.name.ends_with(".weight.weight") => Some("its name would be another one's, unpacked".into()),
+            Packing::Sparse24Bitmask if !info.shape[1].is_multiple_of(4) => {
                 Some(format!("{} columns, no multiple of 4", info.shape[1]))
             }
             _ => None,

@@ -28,6 +28,7 @@ mod pack;
 mod parts;
 mod prune;
 mod spans;
+mod store;
 mod unpack;
 
 pub use kind::Packing;

@@ -7,7 +7,7 @@ use safetensors::Dtype as FileDtype;
 use super::Packing;
 use super::kind::Matrix;
 use crate::Result;
-use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
+use crate::checkpoint::{Checkpoint, MOST_DIMENSIONS, TensorInfo, quoted};
 use crate::sparse::file as tiled;
 
 /// A packed matrix, and the numbers of its tensors.
@@ -62,6 +62,30 @@ pub(super) fn find(checkpoint: &Checkpoint) -> Result<Vec<Parts>> {
             all.push(check(checkpoint, packing, &name, [values, bits, shape], offsets)?);
         }
     }
+    let mut claimed = vec![false; tensors.len()];
+    all.iter().flat_map(Parts::tensors).for_each(|tensor| claimed[tensor] = true);
+    for (_, info) in tensors.iter().enumerate().filter(|(tensor, _)| !claimed[*tensor]) {
+        // A part alone is a weight that would be missing; one name is no proof, two are.
+        let families: [&[&str]; 2] = [&["compressed", "bitmask", "row_offsets"], &["values", "bits", "offsets"]];
+        // The tiled layout's names are anybody's where the metadata does not say that it is used.
+        for family in families.iter().take(1 + usize::from(tiled_here.is_some())) {
+            let Some((prefix, part)) = info.name.rsplit_once('.').filter(|(_, part)| family.contains(part)) else {
+                continue;
+            };
+            let others = || family.iter().chain(&["shape"]).filter(|other| **other != part);
+            if let (true, Some(missing)) = (
+                others().any(|other| get(prefix, other).is_some()),
+                others().find(|other| get(prefix, other).is_none()),
+            ) {
+                let missing = quoted(&format!("{prefix}.{missing}"));
+                return Err(checkpoint.bad(
+                    info.shard,
+                    &info.name,
+                    format!("it is a part of a packed weight, whose {missing} is missing"),
+                ));
+            }
+        }
+    }
     Ok(all)
 }
 
@@ -78,8 +102,8 @@ fn check(
     let dtype =
         dtype.ok_or_else(|| wrong(values, format!("values of {} cannot be unpacked here", info(values).dtype)))?;
     let dims = checkpoint.shape_in(shape)?;
-    let most = if packing == Packing::TiledBitmask { usize::MAX } else { 2 };
-    if dims.is_empty() || dims.len() > most {
+    let ranks = if packing == Packing::TiledBitmask { 0..=MOST_DIMENSIONS as usize } else { 1..=2 };
+    if !ranks.contains(&dims.len()) {
         return Err(wrong(shape, format!("{} packs no weights of rank {}", packing.name(), dims.len())));
     }
     let size = tiled::matrix_of(&dims);
@@ -93,7 +117,7 @@ fn check(
     }
     let kept = info(values).bytes() / dtype.size() as u64;
     let (rows, cols) = (matrix.rows, matrix.cols);
-    if packing == Packing::Sparse24Bitmask && (cols % 4 != 0 || kept != size.weights() / 2) {
+    if packing == Packing::Sparse24Bitmask && (!cols.is_multiple_of(4) || kept != size.weights() / 2) {
         let problem = format!(
             "{rows} rows of {cols} weights, of which 2 of 4 are kept, have {} values, not {kept}",
             size.weights() / 2

@@ -113,7 +113,7 @@ mod tests {
             let (mut next, mut number) = (0, 0);
             for span in all.iter().filter(|span| span.matrix == matrix) {
                 assert_eq!((span.row * cols + span.col, span.number), (next, number));
-                assert!(span.cols == cols || span.rows == 1 && span.col % TILE == 0);
+                assert!(span.cols == cols || span.rows == 1 && span.col.is_multiple_of(TILE));
                 assert!(span.weights() * size <= SPAN && span.weights() > 0);
                 (next, number) = (next + span.weights(), number + 1);
             }

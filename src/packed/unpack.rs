@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::kind::{Matrix, Packing, file_dtype};
-use super::pack::{HEADER, INDEX, starts};
+use super::pack::{HEADER, INDEX};
 use super::parts::{self, Parts};
 use super::spans::{Span, Spans};
+use super::store::starts;
 use super::{config, decode};
 use crate::checkpoint::{Checkpoint, Fresh, FreshDescriptor, NewShard, Sources, TensorInfo, Unfinished, Verbatim};
 use crate::sparse::file as tiled;
@@ -50,7 +51,7 @@ pub struct TensorUnpacked {
 /// each weight in the shard where its values are. What lopper has packed becomes what it was, byte for byte.
 ///
 /// # Errors
-/// [`Error::Rule`] where nothing is packed; [`Error::Data`] where parts are missing or contradict each other; those of reading
+/// [`Error::Data`] where nothing is packed, or parts are missing or contradict each other; those of reading
 /// and of [`Fresh::create`]; [`Error::Cancelled`] where it was stopped. Nothing is written then.
 pub fn unpack(
     checkpoint: &Checkpoint,
@@ -61,7 +62,8 @@ pub fn unpack(
 ) -> Result<Unpacked> {
     let all = parts::find(checkpoint)?;
     if all.is_empty() {
-        return Err(Error::Rule("nothing in this checkpoint is packed".into()));
+        let path = checkpoint.shards()[0].path().to_owned();
+        return Err(Error::Data { path, tensor: None, problem: "nothing in this checkpoint is packed".into() });
     }
     let dense =
         |parts: &Parts| TensorInfo::new(&*parts.matrix.name, file_dtype(parts.matrix.dtype), &*parts.matrix.shape);
@@ -265,7 +267,7 @@ impl Work<'_> {
         for (bits, weights) in bits.chunks(row_bytes).zip(weights.chunks_mut(span.cols as usize * size)) {
             let mut col = span.col;
             for run in weights.chunks_mut(step.min(span.cols) as usize * size) {
-                if col % step == 0 {
+                if col.is_multiple_of(step) {
                     expected.extend_from_slice(&(start + kept as u64).to_le_bytes()[..width as usize]);
                 }
                 let bits = &bits[((col - span.col) / 8) as usize..];

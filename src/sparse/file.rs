@@ -15,7 +15,7 @@ use safetensors::Dtype as FileDtype;
 use wgpu::util::DeviceExt;
 
 use super::matrix::{SparseMatrix, USAGE, fits};
-use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
+use crate::checkpoint::{Checkpoint, MOST_DIMENSIONS, TensorInfo, quoted};
 use crate::gpu::watch;
 use crate::reference::{BITMASK_TILE, check_format};
 use crate::{Dtype, Format, Result, Shape};
@@ -41,6 +41,9 @@ pub(crate) fn matrix_of(shape: &[u64]) -> Shape {
 /// Why a tensor cannot lie so in a file.
 pub(crate) fn refuses(info: &TensorInfo) -> Option<String> {
     let dtype = info.prunable()?;
+    if info.shape.len() as u64 > MOST_DIMENSIONS {
+        return Some(format!("rank {}, a written shape has at most {MOST_DIMENSIONS} dimensions", info.shape.len()));
+    }
     check_format(Format::Bitmask, dtype, matrix_of(&info.shape)).err().map(|error| error.to_string())
 }
 
