@@ -25,13 +25,15 @@
 //! | a GPU, and the question whether sparse products pay on it | [`bench`](mod@bench) |
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
 //! | a network, and data to run it on | [`infer`] |
+//! | a file of NumPy, PyTorch, GGUF, ONNX or Keras | `container` (feature `containers`), and `Pruner::prune_container` |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
 //! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
 //!
 //! The layers use those below them, never one above:
 //!
 //! ```text
-//! pruner ─┬────► checkpoint        a rule becomes a plan, a plan is run; tensors in files
+//! pruner ─┬────► container         a rule becomes a plan, a plan is run; tensors in other programs' files
+//!    │    └────► checkpoint        tensors in files
 //!    ▼  inspect                    what weights are like, on the CPU
 //! scheduler      record, sparse    chunks through a ring of slots; whole prunings and products in a caller's commands
 //!    │             network, bench    above sparse: chains of layers; what products are worth here
@@ -66,13 +68,16 @@
 //!
 //! # Features
 //!
-//! `cli` (default) is the command-line tool's and brings its crates; the library alone is `default-features = false`.
+//! `cli` (default) is the command-line tool's and brings its crates; `containers`, a part of it, reads and writes files of other
+//! programs. The library alone is `default-features = false`.
 
 #![forbid(unsafe_code)]
 
 mod activation;
 pub mod bench;
 pub mod checkpoint;
+#[cfg(feature = "containers")]
+pub mod container;
 mod error;
 #[doc(hidden)]
 pub mod fault;

@@ -70,3 +70,9 @@ pub(crate) use settle::counts;
 pub use tensor::TensorInfo;
 pub(crate) use tensor::check_list;
 pub use unfinished::{Abandoned, Unfinished};
+#[cfg(feature = "containers")]
+pub(crate) use {
+    file::{Handles, read_exact_at},
+    lay_out::lay_out,
+    problem::cut,
+};
