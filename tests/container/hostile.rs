@@ -68,7 +68,7 @@ fn pickles_that_ask_for_anything_but_tensors_are_refused_by_name_and_run_nothing
         (b"\x80\x02h\x05.", "slot 5 of the memo is empty"),
         (b"\x80\x02Nr\xff\xff\xff\x7f.", "slot 2147483647"),
         (b"\x80\x02NQ.", "a persistent id is no tuple"),
-        (b"\x80\x02}K\x01s.", "the stack is empty"),
+        (b"\x80\x02}K\x01s.", "a key is neither text nor number"),
         (b"\x80\x02u.", "there is no mark"),
         (b"\x80\x09.", "version 9"),
         (b"\x80\x02.", "the stack is empty"),

@@ -232,7 +232,7 @@ with h5py.File(HERE / "odd.h5", "w") as odd:
     odd["truth"] = np.array([True, False])
     odd.create_dataset("chunked", data=floats(8, 8), chunks=(4, 4), compression="gzip")
     odd["text"] = "hello"
-    for name in ("plain", "big"):
+    for name in ("plain", "big", "truth"):
         note("odd.h5", name, odd[name][()])
 with h5py.File(HERE / "latest.h5", "w", libver="latest") as latest:
     latest["group/weight"] = floats(4, 5)
