@@ -2,7 +2,9 @@
 # Builds one folder that a machine with a GPU needs, and no Rust toolchain: the tool, all tests of the GPU in one binary, the
 # benches of kernels and products, and `run.sh`, which runs them all and writes what came of it.
 #
-#   scripts/bundle.sh [FOLDER]      FOLDER is target/lopper-bundle unless it is given; what is there is replaced
+#   scripts/bundle.sh [--peers] [FOLDER]      FOLDER is target/lopper-bundle unless it is given; what is there is replaced
+#
+#   --peers       benches/peers too: our products beside burn-wgpu's and numr's, which takes many minutes more to build
 #
 # Needs no GPU. The folder may be copied anywhere; the other machine needs the same kind of processor, a glibc as new as this
 # one's, and a driver for Vulkan.
@@ -19,6 +21,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/driver.sh
 ensure_cargo
 
+peers=no
+if [ "${1:-}" = --peers ]; then
+    peers=yes
+    shift
+fi
+case ${1:-} in
+-*)
+    echo "bundle.sh: $1 is not known; see --help" >&2
+    exit 2
+    ;;
+esac
 folder=${1:-target/lopper-bundle}
 most=60 # MB
 
@@ -45,6 +58,10 @@ cp "$(executable lopper bin)" "$folder/bin/lopper"
 cp "$(executable all test)" "$folder/bin/tests"
 cp "$(executable kernels bench)" "$folder/bin/bench-kernels"
 cp "$(executable products bench)" "$folder/bin/bench-products"
+if [ "$peers" = yes ]; then
+    CARGO_PROFILE_RELEASE_STRIP=true cargo build --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
+    cp target/peers/release/lopper-peers "$folder/bin/bench-peers"
+fi
 cp -r tests/data "$folder/tests/data"
 cp -r examples/digits "$folder/examples/digits"
 cp scripts/bundle/run.sh "$folder/run.sh"

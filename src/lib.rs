@@ -27,6 +27,8 @@
 //! | a network, and data to run it on | [`infer`] |
 //! | a file of NumPy, PyTorch, GGUF, ONNX or Keras | `container` (feature `containers`), and `Pruner::prune_container` |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
+//! | a mask to keep, to combine or to apply to something else | [`masks`] |
+//! | pruned files that should be smaller | [`packed`], and [`sparse::SparseMatrix::load`] |
 //! | doubts | [`reference`](mod@reference): the CPU twin of every kernel, in plain loops; [`pruner::verify`] |
 //!
 //! The layers use those below them, never one above:
@@ -89,12 +91,15 @@ pub mod infer;
 pub mod inspect;
 mod json_file;
 pub mod kernels;
+pub mod masks;
 pub mod network;
+pub mod packed;
 pub mod pruner;
 pub mod record;
 pub mod reference;
 mod schedule;
 pub mod scheduler;
+mod shared;
 pub mod sparse;
 mod target;
 mod tensor;
@@ -108,6 +113,7 @@ pub use format::Format;
 pub use record::Lopper;
 pub use safetensors;
 pub use schedule::Schedule;
+pub use shared::OnBytes;
 pub use target::{Scope, Target, Ties, quota};
 pub use tensor::{Dtype, Shape};
 pub use unit::{Norm, Unit};

@@ -11,6 +11,8 @@ mod harness;
 mod infer;
 #[path = "cli/inspect.rs"]
 mod inspect;
+#[path = "cli/masks.rs"]
+mod masks;
 #[path = "cli/recipes.rs"]
 mod recipes;
 #[path = "cli/schedule.rs"]

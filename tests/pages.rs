@@ -16,6 +16,9 @@ use std::process::Command;
 use harness::{Folder, MODEL, adapter, lopper, tampered};
 use serde_json::Value;
 
+/// A network whose layers are measured.
+const DIGITS: &str = concat!(env!("LOPPER_TEST_ROOT"), "/examples/digits/mlp.safetensors");
+
 /// Presses every heading twice and notes what comes of it, then tells what is there.
 const PROBE: &str = r#"<script>
 const tables = [...document.querySelectorAll("table")].map((table) => {
@@ -136,8 +139,16 @@ fn pages_are_what_the_json_says_at_any_width_in_both_colours() {
     let bench = [&bench[..], &["-q", "--html", &html, "--json", &measured]].concat();
     lopper(&bench.iter().map(|arg| arg.to_string()).chain(adapter()).collect::<Vec<_>>()).works();
     let bench: Value = serde_json::from_slice(&fs::read(&measured).unwrap()).unwrap();
+    let contrast = json(&["bench", "--compare", &measured, &measured, "--json", "--html", &page("contrast")]);
+    let (layers, totals) = (folder.at("layers.json"), page("model"));
+    let model = ["bench", "--model", DIGITS, "--sparsity", "0.5,0.9", "--time", "60", "-q"];
+    let model = [&model[..], &["--html", &totals, "--json", &layers]].concat();
+    lopper(&model.iter().map(|arg| arg.to_string()).chain(adapter()).collect::<Vec<_>>()).works();
+    let model: Value = serde_json::from_slice(&fs::read(&layers).unwrap()).unwrap();
 
-    for (name, charts) in [("inspect", 2), ("sweep", 2), ("compare", 2), ("prune", 2), ("bench", 3)] {
+    let pages =
+        [("inspect", 2), ("sweep", 2), ("compare", 2), ("prune", 2), ("bench", 3), ("contrast", 1), ("model", 4)];
+    for (name, charts) in pages {
         // Chromium's windows are not narrower than 500.
         for (width, dark) in [(1200, false), (500, true)] {
             let probe = probe(&folder, &page(name), width, dark);
@@ -185,6 +196,23 @@ fn pages_are_what_the_json_says_at_any_width_in_both_colours() {
                         }
                     }
                     assert_eq!(column(&probe, "best").len(), bench["break_even"].as_array().unwrap().len());
+                }
+                "contrast" => {
+                    let (shown, pairs) = (column(&probe, "B is as fast"), contrast["pairs"].as_array().unwrap());
+                    assert_eq!(shown.len(), bench["cases"].as_array().unwrap().len());
+                    for ((_, shown), pair) in shown.iter().zip(pairs) {
+                        assert_eq!(shown.parse::<f64>().unwrap(), pair["ratio"].as_f64().unwrap());
+                        assert_eq!(pair["ratio"], 1.0, "a result against itself");
+                    }
+                }
+                "model" => {
+                    let (shown, totals) = (column(&probe, "vectors a second"), model["totals"].as_array().unwrap());
+                    assert_eq!((shown.len(), totals.is_empty()), (totals.len(), false));
+                    for ((_, shown), total) in shown.iter().zip(totals) {
+                        let (batch, seconds) = (total["batch"].as_f64().unwrap(), total["seconds"].as_f64().unwrap());
+                        let shown: f64 = shown.parse().unwrap();
+                        assert!((shown - batch / seconds).abs() <= 1e-9 * shown, "{shown} {total}");
+                    }
                 }
                 _ => {
                     same(&probe, "zeros after", &prune["tensors"], |t| t["zeros"].as_f64());

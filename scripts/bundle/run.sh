@@ -109,6 +109,9 @@ for adapter in $fit; do
     [ $? = 0 ] || failed=1
     part "$(rest 35)" kernels ./bin/bench-kernels --bench "$number"
     part "$(rest 60)" products ./bin/bench-products --bench "$number"
+    if [ -x bin/bench-peers ]; then
+        part "$(rest 50)" peers ./bin/bench-peers --adapter "$number" --rounds 7 --json "$base-peers.json"
+    fi
     seconds=$(rest 80)
     part "$(rest 95)" tune ./bin/lopper tune --dry-run --quiet --adapter "$number" --time "$((seconds > 5 ? seconds : 5))"
 done

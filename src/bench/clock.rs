@@ -150,20 +150,31 @@ impl<'a> Clock<'a> {
 
     /// Seconds of each entry, round by round, in turn.
     pub fn race(&mut self, entries: &mut [Entry]) -> Result<Vec<Vec<f64>>> {
+        Ok(self.race_unless(entries, &|| false)?.unwrap_or_default())
+    }
+
+    /// The same, but none where `stops` says so, which is asked before each entry of each round.
+    pub fn race_unless(&mut self, entries: &mut [Entry], stops: &dyn Fn() -> bool) -> Result<Option<Vec<Vec<f64>>>> {
         let mut a_round = 0.0;
         for entry in entries.iter_mut() {
+            if stops() {
+                return Ok(None);
+            }
             a_round += self.prepare(entry)?;
         }
         let rounds = ((self.room / a_round) as usize).clamp(ROUNDS.min(self.rounds), self.rounds);
         let mut seconds = vec![Vec::with_capacity(rounds); entries.len()];
         for _ in 0..rounds {
             for (entry, seconds) in entries.iter_mut().zip(&mut seconds) {
+                if stops() {
+                    return Ok(None);
+                }
                 let (wall, ticks) = self.submit(entry)?;
                 let time = if self.believed { ticks.unwrap_or(wall) } else { wall };
                 seconds.push(time / entry.repeats as f64);
             }
         }
-        Ok(seconds)
+        Ok(Some(seconds))
     }
 
     /// Seconds on the wall from submission to the end of the work, and by timestamps.

@@ -13,6 +13,8 @@
 //! - Matrices are used in turn, copies of them if they are small, so that none is found in a cache.
 //! - GPU timestamps are used only where they agree with the clock on the wall over work that takes long; medians are given
 //!   with their spread, and those that spread by more than [`STEADY`] are marked.
+//! - The read roof is timed beside each product: its share is of the adapter as it was then, and products that were timed while
+//!   it was faster or slower than in most of the run are marked, too.
 //! - What time or memory did not suffice for is said, in [`Results::skipped`].
 //!
 //! Nothing is printed here.

@@ -199,6 +199,7 @@ mod tests {
             matrix_bytes: (100.0 * seconds) as u64,
             memory: 1.0,
             roof: "read".into(),
+            read: 1e9,
             of_roof: 1.0,
             speedup: 1.0,
             error: 0.0,

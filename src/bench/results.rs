@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::moment;
 use crate::gpu::{AdapterInfo, Gpu, Tuning};
 
 /// Medians whose quartiles lie further apart than this share of them are not steady.
@@ -51,7 +52,7 @@ pub struct Moment {
     pub seconds: f64,
     /// The distance of the quartiles as a share of the median.
     pub spread: f64,
-    /// Whether that is at most [`STEADY`].
+    /// Whether that is at most [`STEADY`], and so is the distance of the read roof beside it from the run's median.
     pub steady: bool,
     /// How many times it was measured.
     pub rounds: usize,
@@ -103,8 +104,12 @@ pub struct Case {
     pub memory: f64,
     /// `read` or `fma`: the roof that would be reached first.
     pub roof: String,
-    /// What that roof allows as a share of what was measured.
+    /// What that roof allows as a share of what was measured. Reading: as fast as it was beside this product.
     pub of_roof: f64,
+    /// Bytes read per second, by the kernel of the read roof timed in turn with this product; 0 in results of versions that did
+    /// not.
+    #[serde(default)]
+    pub read: f64,
     /// How many times as fast as the faster of our dense products, by the median over rounds in which both were timed.
     pub speedup: f64,
     /// ‖y − y′‖ / ‖y′‖ against the product in f64.
@@ -192,6 +197,15 @@ impl Results {
         }
     }
 
+    /// Marks cases as not steady that were measured while the adapter was faster or slower than in most of the run.
+    pub(super) fn mark_drift(&mut self) {
+        let reads: Vec<f64> = self.cases.iter().map(|case| case.read).collect();
+        let usual = moment(&reads).seconds;
+        for case in &mut self.cases {
+            case.time.steady &= (case.read / usual - 1.0).abs() <= STEADY;
+        }
+    }
+
     /// Finds where formats begin to pay, from the cases.
     pub(super) fn find_break_even(&mut self) {
         let mut found: Vec<BreakEven> = Vec::new();
@@ -225,6 +239,30 @@ fn even(curve: &[(f64, f64)]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_timed_on_another_speed_is_marked() {
+        let case = |read: f64, steady: bool| {
+            let json = serde_json::json!({
+                "rows": 1, "cols": 1, "dtype": "F16", "pattern": "random", "sparsity": 0.5, "batch": 1, "format": "CSR",
+                "time": {"seconds": 1.0, "spread": 0.0, "steady": steady, "rounds": 5}, "bytes": 1, "matrix_bytes": 1,
+                "memory": 1.0, "roof": "read", "of_roof": 1.0, "read": read, "speedup": 1.0, "error": 0.0
+            });
+            serde_json::from_value::<Case>(json).unwrap()
+        };
+        let json = serde_json::json!({
+            "lopper": "", "adapter": {"index": null, "name": "", "backend": "", "kind": "", "driver": "", "limits": [],
+                "features": [], "unfit": null}, "clock": "wall", "clock_why": "",
+            "roofs": {"read": 1.0, "copy": 1.0, "fma": 1.0, "spread": 0.0}, "cases": [], "break_even": [],
+            "skipped": [], "stopped": false, "seconds": 1.0, "measuring": 1.0
+        });
+        let mut results: Results = serde_json::from_value(json).unwrap();
+        results.cases =
+            [(10.0, true), (10.4, true), (10.6, true), (9.0, true), (10.0, false)].map(|(r, s)| case(r, s)).into();
+        results.mark_drift();
+        let steady: Vec<bool> = results.cases.iter().map(|case| case.time.steady).collect();
+        assert_eq!(steady, [true, true, false, false, false], "4 and 6 and 10 % off the median, and one that spread");
+    }
 
     #[test]
     fn a_format_breaks_even_where_it_stays_above() {

@@ -21,8 +21,15 @@ const BYTES: u64 = 128 << 20;
 /// Operations of a thread of `fma_all`.
 const OPERATIONS: f64 = 196_608.0;
 
+/// Reading, to be timed beside what is measured: machines are not as fast from one minute to the next.
+pub struct Pulse {
+    pub entry: Entry,
+    /// Bytes that it reads.
+    pub bytes: u64,
+}
+
 /// Measures all three in turn. The clock is compared over the multiply-adds, which take long and move nothing.
-pub fn measure(gpu: &Gpu, clock: &mut Clock<'_>) -> Result<Roofs> {
+pub fn measure(gpu: &Gpu, clock: &mut Clock<'_>) -> Result<(Roofs, Pulse)> {
     let bytes = BYTES.min(gpu.max_binding()) & !63;
     let mut entries = gpu.watch("allocating buffers", || {
         let from = filled(gpu, bytes);
@@ -48,12 +55,14 @@ pub fn measure(gpu: &Gpu, clock: &mut Clock<'_>) -> Result<Roofs> {
     let times = clock.race(&mut entries)?;
     let [read, copy, fma] = [0, 1, 2].map(|i| moment(&times[i]));
     let operations = f64::from(gpu.tuning().workgroup) * f64::from(gpu.tuning().workgroups) * OPERATIONS;
-    Ok(Roofs {
+    let roofs = Roofs {
         read: bytes as f64 / read.seconds,
         copy: 2.0 * bytes as f64 / copy.seconds,
         fma: operations / fma.seconds,
         spread: read.spread.max(copy.spread).max(fma.spread),
-    })
+    };
+    let [entry, ..] = entries;
+    Ok((roofs, Pulse { entry, bytes }))
 }
 
 fn uniform(gpu: &Gpu, words: [u32; 4]) -> wgpu::Buffer {

@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::clock::{Clock, Entry, ROOM, SHARE, moment};
 use super::exact::{NEAR, distance, looked_at, products};
 use super::model::Model;
-use super::results::{Case, Results, Roofs, Skip};
+use super::results::{Case, Results, Skip};
+use super::roofs::Pulse;
 use super::stored::{self, Stored};
 use super::{Asked, Pattern, data, roofs};
 use crate::gpu::Gpu;
@@ -14,8 +15,8 @@ use crate::kernels::Kernels;
 use crate::reference::Matrix;
 use crate::{Error, Result, Shape};
 
-/// Called before each case with what it is, how many are done and how many there are; [`ControlFlow::Break`] ends the run,
-/// which then returns what it has.
+/// Called before each case, and often while it is measured, with what it is, how many are done and how many there are;
+/// [`ControlFlow::Break`] ends the run, which then returns what it has.
 pub type OnCase<'a> = dyn Fn(&str, usize, usize) -> ControlFlow<()> + 'a;
 
 /// Measures what is asked, on weights that are made up. Takes, for each shape, host memory for some copies of the matrix, and GPU
@@ -48,6 +49,7 @@ struct Run<'a> {
     on_case: &'a OnCase<'a>,
     start: Instant,
     clock: Clock<'a>,
+    pulse: Option<Pulse>,
     results: Results,
     done: usize,
     /// How many cases there are.
@@ -90,10 +92,10 @@ impl<'a> Run<'a> {
     fn new(gpu: &'a Gpu, asked: &'a Asked, on_case: &'a OnCase<'a>) -> Result<Self> {
         let start = Instant::now();
         let mut clock = Clock::new(gpu, ROOM.min(SHARE * asked.time.as_secs_f64()), asked.rounds)?;
-        let roofs = roofs::measure(gpu, &mut clock)?;
+        let (roofs, pulse) = roofs::measure(gpu, &mut clock)?;
         let results = Results::new(gpu, clock.name(), clock.why.clone(), roofs);
         let kernels = Kernels::new(gpu.device(), gpu.tuning());
-        Ok(Self { gpu, kernels, asked, on_case, start, clock, results, done: 0, of: 0 })
+        Ok(Self { gpu, kernels, asked, on_case, start, clock, pulse: Some(pulse), results, done: 0, of: 0 })
     }
 
     /// Sparsities from the highest down: where sparse products win is known first. None: that which the weights have.
@@ -151,6 +153,7 @@ impl<'a> Run<'a> {
 
     fn finished(self) -> Results {
         let Self { mut results, clock, start, .. } = self;
+        results.mark_drift();
         results.measuring = clock.measuring;
         results.seconds = start.elapsed().as_secs_f64();
         results
@@ -211,6 +214,7 @@ impl<'a> Run<'a> {
         let subject = Subject { matrix: masked, sparsity, ..subject };
         let dense = stored::dense(self.gpu, masked)?;
         let mut all = vec![(DENSE.to_string(), Stored::Dense(dense.clone()))];
+        let first = dense[0].clone();
         // Parts of buffers begin at multiples of 256 bytes.
         if asked.batches.iter().any(|batch| *batch > 1) && shape.rows % 64 == 0 && shape.cols % 64 == 0 {
             all.push((BY_VECTOR.to_string(), Stored::ByVector(dense)));
@@ -225,7 +229,7 @@ impl<'a> Run<'a> {
                 self.skip(what(), format!("for every batch; {why}"));
                 continue;
             }
-            match Stored::sparse(self.gpu, masked, &mask, format) {
+            match Stored::sparse(self.gpu, &self.kernels, &first, masked, &mask, format) {
                 Ok(stored) => all.push((name, stored)),
                 Err(error @ (Error::GpuMemory { .. } | Error::View { .. })) => self.skip(what(), error.to_string()),
                 Err(error) => return Err(error),
@@ -249,7 +253,9 @@ impl<'a> Run<'a> {
                 let looked = looked_at(batch);
                 let want: Vec<Vec<f64>> = looked.iter().map(want).collect();
                 let x = &x[..batch as usize * shape.cols as usize];
-                self.batch(&all, subject, x, batch, (&looked, &want))?;
+                if self.batch(&all, subject, x, batch, (&looked, &want))?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
             self.done += 1;
         }
@@ -264,7 +270,7 @@ impl<'a> Run<'a> {
         x: &[f32],
         batch: u32,
         (looked_at, want): (&[u32], &[Vec<f64>]),
-    ) -> Result<()> {
+    ) -> Result<ControlFlow<()>> {
         let Matrix { shape, dtype, .. } = subject.matrix;
         let rows = shape.rows as usize * batch as usize;
         let x = stored::buffer(self.gpu, "bench x", bytemuck::cast_slice(&padded(x)))?;
@@ -275,6 +281,9 @@ impl<'a> Run<'a> {
                 continue;
             }
             let what = || format!("{}, batch {batch}, {name}", subject.name());
+            if self.stops(&what()) {
+                return Ok(ControlFlow::Break(()));
+            }
             if let Some(hopeless) = self.hopeless(subject, batch, name) {
                 self.skip(what(), hopeless);
                 continue;
@@ -305,7 +314,17 @@ impl<'a> Run<'a> {
             errors.push(error);
             timed.push(stored);
         }
-        let times = self.clock.race(&mut entries)?;
+        let what = format!("{}, batch {batch}", subject.name());
+        let (on_case, done, of) = (self.on_case, self.done, self.of);
+        let pulse = self.pulse.take();
+        let pulse_bytes = pulse.as_ref().map_or(0, |pulse| pulse.bytes);
+        entries.extend(pulse.map(|pulse| pulse.entry));
+        let Some(mut times) = self.clock.race_unless(&mut entries, &|| on_case(&what, done, of).is_break())? else {
+            self.results.stopped = true;
+            return Ok(ControlFlow::Break(()));
+        };
+        self.pulse = entries.pop().map(|entry| Pulse { entry, bytes: pulse_bytes });
+        let read = pulse_bytes as f64 / moment(&times.pop().unwrap_or_default()).seconds;
         let dense = timed.iter().zip(&times).filter(|(stored, _)| stored.is_dense()).map(|(_, seconds)| seconds);
         let dense = dense.min_by(|a, b| moment(a).seconds.total_cmp(&moment(b).seconds)).cloned();
         let dense_bytes = shape.weights() * dtype.size() as u64;
@@ -317,7 +336,7 @@ impl<'a> Run<'a> {
             let vectors = 4 * (shape.rows + shape.cols) * u64::from(batch);
             let bytes = matrix_bytes + vectors;
             let operations = 2.0 * kept * shape.weights() as f64 * f64::from(batch);
-            let Roofs { read, fma, .. } = self.results.roofs;
+            let fma = self.results.roofs.fma;
             let (reading, computing) = (bytes as f64 / read, operations / fma);
             let (roof, least) = if reading >= computing { ("read", reading) } else { ("fma", computing) };
             let time = moment(seconds);
@@ -339,11 +358,12 @@ impl<'a> Run<'a> {
                 memory: dense_bytes as f64 / matrix_bytes.max(1) as f64,
                 roof: roof.into(),
                 of_roof: least / time.seconds,
+                read,
                 speedup: moment(&ratios).seconds,
                 error,
             });
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Why a format needs no more measuring: it was far slower than dense with no more weights than now.

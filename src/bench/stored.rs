@@ -4,7 +4,7 @@ use wgpu::util::DeviceExt;
 
 use crate::gpu::{Dispatch, Gpu};
 use crate::kernels::{Epilogue, Kernels, MatrixView, Part};
-use crate::reference::{Matrix, Packed};
+use crate::reference::Matrix;
 use crate::sparse::{Format, SparseMatrix};
 use crate::{Dtype, Result, Shape};
 
@@ -38,16 +38,31 @@ pub fn buffer(gpu: &Gpu, label: &'static str, contents: &[u8]) -> Result<wgpu::B
 pub fn dense(gpu: &Gpu, matrix: Matrix<'_>) -> Result<Vec<wgpu::Buffer>> {
     let mut contents = matrix.bytes.to_vec();
     contents.resize(contents.len().next_multiple_of(16), 0);
-    (0..copies(contents.len() as u64)).map(|_| buffer(gpu, "bench weights", &contents)).collect()
+    let mut buffers = vec![buffer(gpu, "bench weights", &contents)?];
+    for _ in 1..copies(contents.len() as u64) {
+        buffers.push(gpu.copy_of(&buffers[0])?);
+    }
+    Ok(buffers)
 }
 
 impl Stored {
-    /// The copies of a sparse one.
-    pub fn sparse(gpu: &Gpu, matrix: Matrix<'_>, mask: &[u32], format: Format) -> Result<Self> {
-        let packed = Packed::pack(matrix, mask, format)?;
-        let bytes = 4 * (packed.index.len() + packed.values.len()) as u64;
-        let copies = (0..copies(bytes)).map(|_| SparseMatrix::upload(gpu.device(), &packed));
-        Ok(Stored::Sparse(copies.collect::<Result<_>>()?))
+    /// The copies of a sparse one, packed on the device from one of the dense ones, whose weights are those of `matrix`.
+    pub fn sparse(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        dense: &wgpu::Buffer,
+        matrix: Matrix<'_>,
+        mask: &[u32],
+        format: Format,
+    ) -> Result<Self> {
+        let Shape { rows, cols } = matrix.shape;
+        let view = MatrixView::dense(dense, 0, matrix.dtype, rows as u32, cols as u32);
+        let mask = buffer(gpu, "bench mask", bytemuck::cast_slice(mask))?;
+        let mut matrices = vec![SparseMatrix::pack(gpu, kernels, &view, &mask, format)?];
+        for _ in 1..copies(matrices[0].bytes()) {
+            matrices.push(matrices[0].copy(gpu)?);
+        }
+        Ok(Stored::Sparse(matrices))
     }
 
     /// The dispatches of a product with `batch` vectors, on each copy of the matrix.

@@ -22,6 +22,7 @@ use super::problem::CheckpointProblem as Problem;
 use super::read::{Checkpoint, Layout};
 use super::tensor::{TensorInfo, check_list};
 use super::unfinished::Unfinished;
+use super::verbatim::Verbatim;
 use crate::{Error, Result};
 
 /// The most bytes that are copied between two calls of a progress function.
@@ -69,18 +70,33 @@ impl Fresh {
     /// [`Error::Tensor`] if a tensor's name is there twice or its size is not that of its shape; [`Error::Output`] if the output
     /// is the input or inside it, exists and `force` is false, or cannot have these shards; [`Error::Checkpoint`] if a header
     /// would be too long; [`Error::Io`] if something cannot be read or written.
-    pub fn create(mut what: FreshDescriptor<'_>, output: &Path, force: bool, unfinished: &Unfinished) -> Result<Self> {
+    pub fn create(what: FreshDescriptor<'_>, output: &Path, force: bool, unfinished: &Unfinished) -> Result<Self> {
+        Self::create_as(what, &Verbatim::default(), output, force, unfinished)
+    }
+
+    /// The same, with headers and an index as they once were.
+    pub(crate) fn create_as(
+        mut what: FreshDescriptor<'_>,
+        verbatim: &Verbatim,
+        output: &Path,
+        force: bool,
+        unfinished: &Unfinished,
+    ) -> Result<Self> {
         let mut tensors: Vec<TensorInfo> = Vec::new();
         let mut headers = Vec::new();
         for (number, shard) in what.shards.iter().enumerate() {
-            let (header, mut placed) = lay_out(shard, number, output)?;
+            let (header, mut placed) = match verbatim.lay_out(number, &shard.tensors) {
+                Some(laid_out) => laid_out,
+                None => lay_out(shard, number, output)?,
+            };
             headers.push(header);
             tensors.append(&mut placed);
         }
         check_list(&tensors)?;
         what.sources.add(what.from);
         let (others, skipped) = others(&what)?;
-        let index = index(&what, &tensors)?;
+        let index = index(&what, &tensors)?
+            .map(|(name, anew)| (name, verbatim.index(&tensors, |number| &what.shards[number].name).unwrap_or(anew)));
         let names: Vec<&OsStr> = (what.shards.iter().map(|shard| OsStr::new(&shard.name)))
             .chain(others.iter().map(|other| other.name.as_os_str()))
             .chain(what.others.iter().map(|(name, _)| OsStr::new(name)))
@@ -118,6 +134,27 @@ impl Fresh {
         }
         let written = tensors.iter().map(|_| AtomicU64::new(0)).collect();
         Ok(Self { files, from: what.from.clone(), tensors, written, skipped })
+    }
+
+    /// Begins a checkpoint that is one file at `output`, whatever `from` is, and writes all of it that is no tensor's.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_alone(
+        from: &Checkpoint,
+        mut sources: Sources,
+        shard: &NewShard,
+        output: &Path,
+        force: bool,
+        unfinished: &Unfinished,
+    ) -> Result<Self> {
+        let (header, tensors) = lay_out(shard, 0, output)?;
+        check_list(&tensors)?;
+        sources.add(from);
+        let files = NewFiles::file(output, &sources, force, unfinished)?;
+        files.write_at(0, 0, &header)?;
+        let written = tensors.iter().map(|_| AtomicU64::new(0)).collect();
+        Ok(Self { files, from: from.clone(), tensors, written, skipped: Vec::new() })
     }
 
     /// Its tensors, in the order in which they were given: shard after shard.

@@ -1,6 +1,7 @@
 //! One entry of a header's `__metadata__`, found and put in as text: all else stays as it is, and nothing is built that a
 //! header of ten million entries would make large.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -9,6 +10,11 @@ use serde_json::value::RawValue;
 /// The value of `key`, where there is one.
 pub(super) fn entry(header: &str, key: &str) -> Option<String> {
     serde_json::from_str(value_of(value_of(header, METADATA)?, key)?).ok()
+}
+
+/// All entries.
+pub(super) fn entries(header: &str) -> BTreeMap<String, String> {
+    value_of(header, METADATA).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// The header, which has been checked, with this entry instead of any other of its key; padded with spaces so that data

@@ -53,6 +53,7 @@ mod scaffold;
 mod settle;
 mod tensor;
 mod unfinished;
+mod verbatim;
 mod zeros;
 
 pub use begin::Earlier;
@@ -70,6 +71,7 @@ pub(crate) use settle::counts;
 pub use tensor::TensorInfo;
 pub(crate) use tensor::check_list;
 pub use unfinished::{Abandoned, Unfinished};
+pub(crate) use verbatim::Verbatim;
 #[cfg(feature = "containers")]
 pub(crate) use {
     file::{Handles, read_exact_at},

@@ -30,6 +30,8 @@ Examples:
     lopper prune model.safetensors -o out.safetensors --schedule polynomial:0:0.8:begin=100:end=1000 --step 500
   Half of what an earlier round has left:
     lopper prune half.safetensors -o quarter.safetensors --sparsity 0.5 --from-mask
+  Half of it, and only what is left of it stored, as compressed-tensors reads it:
+    lopper prune llama/ -o packed/ --sparsity 0.5 --pack sparse-bitmask
   A quarter of the filters of a Keras model, those of the smallest L1 norm:
     lopper prune model.safetensors -o out.safetensors --sparsity 0.25 --unit row --norm l1 --layout in-out
   The weights of other programs' files, into a copy, or into safetensors:
@@ -170,6 +172,12 @@ pub enum Command {
     Verify(Box<VerifyArgs>),
     /// Say how much a schedule prunes at which step of training
     Schedule(super::schedule::ScheduleArgs),
+    /// Masks as files: take, apply, combine, compare and regrow them; needs no GPU
+    Mask(super::mask::MaskArgs),
+    /// Store of pruned matrices only what is not zero, in smaller files; needs no GPU
+    Pack(super::pack::PackArgs),
+    /// Make of a packed checkpoint the one that it was; needs no GPU
+    Unpack(super::pack::UnpackArgs),
     /// Run a network on data, as it is and pruned: how right, how large, how fast
     Infer(Box<super::infer::InferArgs>),
     /// Measure how a network's inputs and neurons act over data, for scores
@@ -209,6 +217,9 @@ pub struct PruneArgs {
     /// Memory budget for weights in flight, such as 512MiB or 2GB
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "How it runs")]
     pub memory: Option<u64>,
+    /// Pack what was pruned (`lopper pack`): sparse-bitmask, sparse-24-bitmask or tiled-bitmask. Takes room for both meanwhile
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["dry_run", "resume", "restart", "html"], help_heading = "How it runs")]
+    pub pack: Option<lopper::packed::Packing>,
     /// Write what was done to this JSON file
     #[arg(long, value_name = "FILE", help_heading = "How it runs")]
     pub report: Option<PathBuf>,

@@ -36,6 +36,7 @@ pub fn prune(args: &PruneArgs, container: &Container, asked: Recipe) -> Result<E
         (args.html.is_some(), "--html"),
         (args.resume, "--resume"),
         (args.restart, "--restart"),
+        (args.pack.is_some(), "--pack"),
     ] {
         if given {
             bail!("{option} is for safetensors on both sides: `lopper convert` makes a .safetensors file of this one");

@@ -14,7 +14,9 @@ mod file;
 mod generated;
 mod infer;
 mod inspect;
+mod mask;
 mod network;
+mod pack;
 mod page;
 mod plan;
 mod progress;
@@ -47,6 +49,9 @@ fn main() -> ExitCode {
         args::Command::Recipe(args) => recipe::run(&args),
         args::Command::Verify(args) => verify::run(&args),
         args::Command::Schedule(args) => schedule::run(&args),
+        args::Command::Mask(args) => mask::run(&args),
+        args::Command::Pack(args) => pack::pack(&args),
+        args::Command::Unpack(args) => pack::unpack(&args),
         args::Command::Infer(args) => infer::run(&args),
         args::Command::Activations(args) => activations::run(&args),
         args::Command::Bench(args) => bench::run(&args),

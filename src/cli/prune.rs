@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use lopper::checkpoint::{Checkpoint, TensorInfo};
-use lopper::pruner::{Action, Options, Plan, Pruner, Recipe, Report, TensorReport};
+use lopper::packed::{self, PackOptions};
+use lopper::pruner::{Action, Options, Plan, Progress, Pruner, Recipe, Report, TensorReport};
 
 use super::args::PruneArgs;
 use super::container;
 use super::device;
 use super::file::{NewFile, json};
+use super::pack;
 use super::page;
 use super::plan::goes;
 use super::progress::Lines;
@@ -46,13 +48,27 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
             options.force = args.force;
             options.earlier = args.earlier();
             let lines = Lines::new(args.quiet, shards);
-            let report = pruner.prune(&args.input, output, &recipe, &options, &|progress| {
+            let go_on = || if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            let on_pruned = |progress: &Progress| {
                 lines.set(progress);
-                if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
+                go_on()
+            };
+            let (report, packed) = match args.pack {
+                None => (pruner.prune(&args.input, output, &recipe, &options, &on_pruned), None),
+                Some(packing) => {
+                    let packing = PackOptions { packing, ..PackOptions::default() };
+                    let paths = (&*args.input, output);
+                    let on_packed = |_, _| go_on();
+                    match packed::prune(&pruner, paths, &recipe, &options, &packing, (&on_pruned, &on_packed)) {
+                        Ok((report, packed)) => (Ok(report), Some(packed)),
+                        Err(error) => (Err(error), None),
+                    }
+                }
+            };
             drop(lines);
             let report = match (report, pruner.unfinished().kept()) {
-                (Err(error), Some(kept)) => {
+                // What was pruned to be packed is gone.
+                (Err(error), Some(kept)) if args.pack.is_none() => {
                     let code = text::failure(&error.into());
                     text::tell(&text::resumable(&kept));
                     return Ok(code);
@@ -60,7 +76,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
                 (report, _) => report?,
             };
             report.retries.iter().for_each(|retry| text::tell(&format!("note: {}", text::printable(retry))));
-            let shown = outcome(&report);
+            let shown = outcome(&report) + &packed.as_ref().map_or(String::new(), pack::shown);
             (Some(report), shown)
         }
         _ => {

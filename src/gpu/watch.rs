@@ -46,6 +46,18 @@ impl Gpu {
         })
     }
 
+    /// A buffer of the same size and use, with the same contents.
+    pub(crate) fn copy_of(&self, buffer: &wgpu::Buffer) -> Result<wgpu::Buffer> {
+        let (size, usage) = (buffer.size(), buffer.usage());
+        let made = || {
+            let copy = wgpu::BufferDescriptor { label: Some("copy"), size, usage, mapped_at_creation: false };
+            Ok(self.device().create_buffer(&copy))
+        };
+        let copy = self.watch("allocating buffers", made)?;
+        self.submit("copying", |encoder| encoder.copy_buffer_to_buffer(buffer, 0, &copy, 0, size))?;
+        Ok(copy)
+    }
+
     /// Polls, or waits for a submission. The caller's own callbacks may run in here.
     pub(crate) fn poll(&self, what: wgpu::PollType) -> Result<()> {
         self.check()?;

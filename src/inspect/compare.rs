@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::numbers::numbers;
-use super::shared::shared;
 use crate::checkpoint::{Checkpoint, TensorInfo};
+use crate::shared::shared;
 use crate::{Dtype, Error, Result};
 
 /// How two checkpoints differ.

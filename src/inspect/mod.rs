@@ -9,7 +9,6 @@ mod allocate;
 mod compare;
 mod magnitudes;
 mod numbers;
-mod shared;
 mod survey;
 mod tally;
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::magnitudes::{Magnitudes, Point};
-use super::shared::shared;
 use super::tally::{MOST_NORMS, Special, Spread, Tally};
 use crate::checkpoint::{Checkpoint, TensorInfo};
+use crate::shared::shared;
 use crate::{Dtype, Error, Result};
 
 /// What there is to say of one tensor. What it has not is none: a tensor that is not of floats has neither zeros nor

@@ -21,6 +21,7 @@ mod rule;
 mod run;
 mod score;
 mod scores;
+mod selected;
 mod shards;
 mod slabs;
 mod tasks;
@@ -42,4 +43,5 @@ pub use report::{Action, AdapterReport, Report, RuleReport, Seconds, TensorRepor
 pub use rule::{Layout, Rule, Selection};
 pub use run::{Options, Pruner};
 pub use score::Score;
+pub(crate) use selected::{selected, selected_by};
 pub use verify::{Against, CutScope, Mismatch, TensorVerification, Verification, verify};

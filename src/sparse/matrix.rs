@@ -53,6 +53,12 @@ impl SparseMatrix {
         Ok(Packed { format, dtype, shape: self.shape(), index, values })
     }
 
+    /// The same once more, in buffers of its own.
+    pub(crate) fn copy(&self, gpu: &Gpu) -> Result<Self> {
+        let (index, values) = (gpu.copy_of(&self.index)?, gpu.copy_of(&self.values)?);
+        Ok(Self { index, values, ..self.clone() })
+    }
+
     /// How it is stored.
     pub fn format(&self) -> Format {
         self.format

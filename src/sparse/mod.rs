@@ -3,7 +3,8 @@
 //! ```text
 //! weights, bits ─ pack ─► SparseMatrix ─ matmul ─► y = activation(W · x + bias)
 //!                             │  └────── unpack ─► weights, +0.0 where nothing is kept, bit for bit
-//!                             └ download, upload ─ the words of both buffers, on the host: reference::Packed
+//!                             ├ download, upload ─ the words of both buffers, on the host: reference::Packed
+//!                             └ load ─ the words of both buffers, in a file
 //! ```
 //!
 //! What is not kept is not multiplied: where a dense product has 0 · ∞ or 0 · NaN for a pruned weight, and so NaN, a sparse
@@ -12,6 +13,7 @@
 //! Which [`Format`] pays depends on adapter and sparsity: [`Format::auto`] says what it would take, and why.
 
 mod auto;
+pub(crate) mod file;
 mod matrix;
 mod pack;
 

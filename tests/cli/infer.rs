@@ -53,7 +53,9 @@ fn what_cannot_be_run_is_said() {
     if !gpu() {
         return;
     }
-    let from = |layers: &str| format!("checkpoint = '{MLP}'\n{layers}");
+    // In a network's file paths start from its folder.
+    let mlp = fs::canonicalize(MLP).unwrap();
+    let from = |layers: &str| format!("checkpoint = '{}'\n{layers}", mlp.display());
     fails(&from("[[layer]]\nweight = \"fc9.weight\"\n"), &["fc9.weight", "none of this name"]);
     fails(
         &from("[[layer]]\nweight = \"fc1.weight\"\n[[layer]]\nweight = \"fc3.weight\"\n"),

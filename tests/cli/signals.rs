@@ -37,7 +37,7 @@ fn endless(path: &str) {
     checkpoint(path, &[("ones", &[64, 64]), ("zeros", &[1 << 17, 1 << 17])]);
 }
 
-/// `lopper prune` while it runs. Killed when dropped: a test that fails leaves nothing that goes on writing.
+/// `lopper` while it runs. Killed when dropped: a test that fails leaves nothing that goes on writing.
 struct Run {
     child: Child,
     err: PathBuf,
@@ -51,13 +51,16 @@ impl Drop for Run {
 }
 
 impl Run {
-    /// Starts it; its stderr goes to `err`, which must be where no test looks for what is left.
+    /// Prunes half; its stderr goes to `err`, which must be where no test looks for what is left.
     fn start(err: &Folder, args: &[&str]) -> Self {
+        Self::begin(err, &[&["prune", "--sparsity", "0.5", "--memory", "64MiB"], args].concat())
+    }
+
+    /// Starts it.
+    fn begin(err: &Folder, args: &[&str]) -> Self {
         let err = PathBuf::from(err.at("stderr"));
         let child = Command::new(TOOL)
-            .arg("prune")
             .args(args)
-            .args(["--sparsity", "0.5", "--memory", "64MiB"])
             .args(adapter())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -225,4 +228,30 @@ fn a_run_that_is_stuck_is_ended_and_what_it_finished_stays() {
         assert_eq!(names(&folder.at("")), ["model.safetensors", "out.safetensors", "report.json"]);
         lopper(&["verify", &model, &output]).works();
     }
+}
+
+/// A benchmark of more products than anyone has time for.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_benchmark_that_is_stopped_tells_what_it_has_measured() {
+    if !gpu() {
+        return;
+    }
+    let (folder, err) = (Folder::new(), Folder::new());
+    let json = folder.at("bench.json");
+    let all = |n: u32, of: &dyn Fn(u32) -> String| (0..n).map(of).collect::<Vec<_>>().join(",");
+    let (sparsities, batches) = (all(999, &|n| format!("0.{n:03}")), all(64, &|n| (n + 1).to_string()));
+    let asked = ["--shape", "64x64", "--sparsity", &sparsities, "--batch", &batches, "--time", "86400"];
+    let mut run = Run::begin(&err, &[&["bench", "--json", &json], &asked[..]].concat());
+    run.until("listening for signals", |run| {
+        let status = fs::read_to_string(format!("/proc/{}/status", run.child.id())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+        u64::from_str_radix(caught.trim(), 16).is_ok_and(|caught| caught & 1 << 1 != 0)
+    });
+    run.signal("INT");
+    run.ends("what was measured by then is above");
+    let results: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert_eq!(results["stopped"], true);
+    assert!(results["roofs"]["read"].as_f64().unwrap() > 0.0);
+    assert_eq!(names(&folder.at("")), ["bench.json"]);
 }

@@ -46,8 +46,9 @@ Examples:
     lopper bench --compare before.json after.json
 
 First the adapter's roofs are measured, with kernels that do nothing but read, copy and multiply. Then each product is held
-against one in f64, and timed in turn with ours of the dense matrix. Times are medians; those that are not steady have a ~.
-`of its roof` is what reading, or multiplying what is kept, would take at least, over the time it took. Where the time is up,
+against one in f64, and timed in turn with ours of the dense matrix. Times are medians; those that are not steady have a ~,
+and so have those beside which the adapter read memory faster or slower than in the rest of the run. `of its roof` is what reading,
+or multiplying what is kept, would take at least, over the time it took. Where the time is up,
 what was not measured is listed; Ctrl-C prints what is done.
 
 Of a model, every matrix that `prune` would choose is a layer, multiplied with one vector unless --batch says otherwise; one of

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anyhow::Result;
-use lopper::bench::{self, Case, Results};
+use lopper::bench::{self, Case, Results, Skip};
 
 use crate::table::Grid;
 use crate::term::{Paint, paint};
@@ -33,22 +33,41 @@ pub fn shown(results: &Results) -> Result<String> {
         totals(&mut text, results)?;
     }
     if results.cases.iter().any(|case| !case.time.steady) {
-        writeln!(text, "~: quartiles more than {:.0} % apart", 100.0 * bench::STEADY)?;
+        let most = 100.0 * bench::STEADY;
+        writeln!(
+            text,
+            "~: quartiles more than {most:.0} % apart, or the adapter was not as fast then as in the rest of the run"
+        )?;
     }
-    for skip in
-        results.skipped.iter().filter(|skip| skip.wrong).chain(results.skipped.iter().filter(|s| !s.wrong).take(MOST))
-    {
-        let what = text::printable(&skip.what);
-        let said = format!("{}: {what}: {}", if skip.wrong { "WRONG" } else { "skipped" }, text::printable(&skip.why));
-        writeln!(text, "{}", paint(if skip.wrong { Paint::Bad } else { Paint::Note }, &said))?;
-    }
-    let skipped = results.skipped.iter().filter(|skip| !skip.wrong).count();
-    if skipped > MOST {
-        writeln!(text, "... and {} more that were skipped; --json has all", skipped - MOST)?;
-    }
+    write!(text, "{}", skips(&results.skipped)?)?;
     let share = 100.0 * results.measuring / results.seconds.max(1e-9);
     let seconds = text::seconds(results.seconds);
     writeln!(text, "{} products in {seconds}, {share:.0} % of it in what was timed", results.cases.len())?;
+    Ok(text)
+}
+
+/// What was not timed: wrong results first, one by one; the rest by why, since many are for the same reason.
+fn skips(skipped: &[Skip]) -> Result<String> {
+    let mut text = String::new();
+    let mut groups: Vec<(&Skip, usize)> = Vec::new();
+    for skip in skipped {
+        match groups.iter_mut().find(|(first, _)| !skip.wrong && !first.wrong && first.why == skip.why) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((skip, 1)),
+        }
+    }
+    groups.sort_by_key(|(first, _)| !first.wrong);
+    let most = MOST.max(skipped.iter().filter(|skip| skip.wrong).count());
+    for (first, count) in groups.iter().take(most) {
+        let more = if *count > 1 { format!(", and {} more", count - 1) } else { String::new() };
+        let (what, why) = (text::printable(&first.what), text::printable(&first.why));
+        let (word, colour) = if first.wrong { ("WRONG", Paint::Bad) } else { ("skipped", Paint::Note) };
+        writeln!(text, "{}", paint(colour, &format!("{word}: {what}{more}: {why}")))?;
+    }
+    let left: usize = groups.iter().skip(most).map(|(_, count)| count).sum();
+    if left > 0 {
+        writeln!(text, "... and {left} more that were skipped; --json has all")?;
+    }
     Ok(text)
 }
 

@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Result;
 
+/// What is told bytes done and bytes in all, and stops the work with [`ControlFlow::Break`](std::ops::ControlFlow::Break).
+pub type OnBytes<'a> = &'a (dyn Fn(u64, u64) -> std::ops::ControlFlow<()> + Sync);
+
 /// Does shares number 0 to `shares`, each once, on as many threads as there are processors, each with a `T` of its own. All
 /// of these come back; an error ends the work.
-pub(super) fn shared<T: Send>(
+pub(crate) fn shared<T: Send>(
     shares: u64,
     new: impl Fn() -> T + Sync,
     each: impl Fn(&mut T, u64) -> Result<()> + Sync,

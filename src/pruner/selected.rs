@@ -1,0 +1,23 @@
+//! Which tensors of a checkpoint are meant where no rule says so.
+
+use super::{Action, Plan, Recipe, Rule, Selection};
+use crate::checkpoint::{Checkpoint, TensorInfo};
+use crate::{Result, Target};
+
+/// By a selection; else those that the recipe in the checkpoint's metadata prunes; else those that are pruned by default.
+pub(crate) fn selected(checkpoint: &Checkpoint, selection: Option<&Selection>) -> Result<Vec<bool>> {
+    match (selection, checkpoint.metadata(Recipe::METADATA_KEY)?) {
+        (Some(selection), _) => selected_by(selection, checkpoint.tensors()),
+        (None, Some(recipe)) => planned(&Recipe::from_toml(&recipe)?, checkpoint.tensors()),
+        (None, None) => selected_by(&Selection::default(), checkpoint.tensors()),
+    }
+}
+
+/// By a selection.
+pub(crate) fn selected_by(selection: &Selection, tensors: &[TensorInfo]) -> Result<Vec<bool>> {
+    planned(&Rule { selection: selection.clone(), ..Rule::new(Target::Threshold(0.0)) }.into(), tensors)
+}
+
+fn planned(recipe: &Recipe, tensors: &[TensorInfo]) -> Result<Vec<bool>> {
+    Ok(Plan::new(recipe, tensors)?.tensors.iter().map(|planned| planned.action == Action::Prune).collect())
+}
