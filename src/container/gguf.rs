@@ -58,7 +58,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>, list: &mut List) -> Result<()> {
                 );
             }
             alignment = u64::from(cursor.u32("the alignment")?);
-            if alignment == 0 || alignment % 8 != 0 {
+            if alignment == 0 || !alignment.is_multiple_of(8) {
                 return Err(cursor.malformed(format!("{ALIGNMENT_KEY} is {alignment}, and is to be a multiple of 8")));
             }
         } else {
@@ -127,7 +127,7 @@ impl Described {
     fn check(self, cursor: &Cursor<'_>, data: u64, alignment: u64, list: &mut List) -> Result<()> {
         let Self { name, shape, kind, offset } = self;
         let refused = |what: String| cursor.problem(Problem::Tensor { tensor: name.clone(), what });
-        if offset % alignment != 0 {
+        if !offset.is_multiple_of(alignment) {
             return Err(refused(format!("its offset {offset} is no multiple of the alignment {alignment}")));
         }
         let weights = shape.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim));

@@ -20,7 +20,7 @@ const MAX_RANK: usize = 64;
 
 /// Reads the array at the cursor, which spans all of it, as tensor `name`.
 pub(super) fn read(cursor: &mut Cursor<'_>, name: &str, list: &mut List) -> Result<()> {
-    if &cursor.array::<6>("the magic number")? != MAGIC {
+    if cursor.array::<6>("the magic number")? != MAGIC {
         return Err(cursor.malformed("it does not begin with \\x93NUMPY"));
     }
     let [major, _] = cursor.array("the version")?;

@@ -133,16 +133,16 @@ impl Machine<'_, '_> {
                 self.push(Value::Tuple(items))
             }
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.push(Value::Tuple(items))
             }
             // LIST, DICT
             b'l' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.push(Value::List(items))
             }
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 let dict = self.pairs(items)?;
                 self.push(Value::Dict(dict))
             }
@@ -152,7 +152,7 @@ impl Machine<'_, '_> {
                 self.append(vec![item])
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.append(items)
             }
             // SETITEM, SETITEMS
@@ -161,7 +161,7 @@ impl Machine<'_, '_> {
                 self.set(vec![key, value])
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.set(items)
             }
             // POP
@@ -283,7 +283,7 @@ impl Machine<'_, '_> {
         }
     }
 
-    fn to_mark(&mut self) -> Result<Vec<ValueId>> {
+    fn above_mark(&mut self) -> Result<Vec<ValueId>> {
         let mark = self.stack.iter().rposition(|item| matches!(item, Item::Mark));
         let mark = mark.ok_or_else(|| self.wrong("there is no mark"))?;
         let values = self.stack.drain(mark..).filter_map(|item| match item {
