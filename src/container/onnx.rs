@@ -3,10 +3,14 @@
 //! Format: `onnx.proto` of <https://github.com/onnx/onnx>; numbers of fields are those. Only what stands between the file and
 //! the bytes of a tensor is looked at. Initializers of graphs inside nodes (branches, loops) are left alone.
 
-use std::path::{Component, Path, PathBuf};
+mod beside;
+mod kinds;
 
 use safetensors::Dtype;
 
+use self::beside::{Beside, entry, inside};
+pub(in crate::container) use self::kinds::kind;
+use self::kinds::{element, kind_name};
 use super::files::{Cursor, Files};
 use super::list::{Found, List};
 use super::place::{Place, leaves};
@@ -62,13 +66,8 @@ pub(super) fn read(files: &mut Files, file: usize, list: &mut List) -> Result<()
             return Err(cursor.malformed(format!("an ONNX model has one graph, and this has {graphs}")));
         }
     }
-    let mut beside = Beside { folder: parent(files.path(file)), known: Vec::new() };
+    let mut beside = Beside::of(files.path(file));
     described.into_iter().try_for_each(|tensor| tensor.place(files, file, &mut beside, list))
-}
-
-fn parent(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new(".")).to_owned()
 }
 
 fn graph(files: &Files, cursor: &mut Cursor<'_>, end: u64, described: &mut Vec<Described>) -> Result<()> {
@@ -225,100 +224,5 @@ impl Described {
             }
         };
         Ok((found, at, len.or_else(|| Some(files.len(found).saturating_sub(at)))))
-    }
-}
-
-/// Files beside a model: their names there, and their numbers.
-struct Beside {
-    folder: PathBuf,
-    known: Vec<(String, usize)>,
-}
-
-/// A file in the folder, or below it; or why it is none.
-fn inside(folder: &Path, location: &str) -> Result<PathBuf, String> {
-    let path = Path::new(location);
-    let plain = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if location.is_empty() || !plain || location.contains(['\\', '\0', ':']) {
-        return Err("which is not a file in the model's folder: nothing outside of it is opened".into());
-    }
-    let path = folder.join(path);
-    let real = |path: &Path| std::fs::canonicalize(path).map_err(|e| format!("which cannot be opened: {e}"));
-    if !real(&path)?.starts_with(real(folder)?) {
-        return Err("a link that leads out of the model's folder: put the file itself there".into());
-    }
-    Ok(path)
-}
-
-/// A `StringStringEntryProto`.
-fn entry(bytes: &[u8]) -> Option<(String, String)> {
-    let (mut key, mut value, mut rest) = (None, None, bytes);
-    while let Some((tag, after)) = rest.split_first() {
-        let (mut len, mut shift, mut after) = (0usize, 0, after);
-        loop {
-            let (byte, next) = after.split_first()?;
-            after = next;
-            len |= usize::from(byte & 0x7f) << shift;
-            shift += 7;
-            if *byte < 0x80 {
-                break;
-            }
-            if shift > 21 {
-                return None;
-            }
-        }
-        if len > after.len() {
-            return None;
-        }
-        let text = std::str::from_utf8(&after[..len]).ok()?.to_owned();
-        rest = &after[len..];
-        match tag {
-            0x0a => key = Some(text),
-            0x12 => value = Some(text),
-            _ => return None,
-        }
-    }
-    Some((key?, value?))
-}
-
-/// `TensorProto.DataType`, where safetensors has the same.
-const KINDS: [(u64, Dtype); 16] = [
-    (1, Dtype::F32),
-    (2, Dtype::U8),
-    (3, Dtype::I8),
-    (4, Dtype::U16),
-    (5, Dtype::I16),
-    (6, Dtype::I32),
-    (7, Dtype::I64),
-    (9, Dtype::BOOL),
-    (10, Dtype::F16),
-    (11, Dtype::F64),
-    (12, Dtype::U32),
-    (13, Dtype::U64),
-    (14, Dtype::C64),
-    (16, Dtype::BF16),
-    (17, Dtype::F8_E4M3),
-    (19, Dtype::F8_E5M2),
-];
-
-fn element(kind: u64) -> Option<Dtype> {
-    KINDS.iter().find(|(number, _)| *number == kind).map(|(_, dtype)| *dtype)
-}
-
-/// The number of a type, if ONNX has it.
-pub(super) fn kind(dtype: Dtype) -> Option<u64> {
-    KINDS.iter().find(|(_, known)| *known == dtype).map(|(number, _)| *number)
-}
-
-fn kind_name(kind: u64) -> String {
-    match (kind, element(kind)) {
-        (_, Some(dtype)) => dtype.to_string(),
-        (8, _) => "STRING".into(),
-        (15, _) => "COMPLEX128".into(),
-        (18, _) => "FLOAT8E4M3FNUZ".into(),
-        (20, _) => "FLOAT8E5M2FNUZ".into(),
-        (21, _) => "UINT4".into(),
-        (22, _) => "INT4".into(),
-        (23, _) => "FLOAT4E2M1".into(),
-        (other, _) => format!("number {other}"),
     }
 }

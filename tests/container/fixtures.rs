@@ -8,7 +8,7 @@ use lopper::safetensors::{Dtype, SafeTensors};
 
 /// Where a fixture lies.
 pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/containers").join(name)
+    Path::new(concat!(env!("LOPPER_TEST_ROOT"), "/tests/data/containers")).join(name)
 }
 
 /// A tensor as it is written down: type, shape, bytes.
