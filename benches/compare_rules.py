@@ -55,6 +55,8 @@ RULES = {
     "magnitude, 2:4": rule(keep=2, of=4),
     "magnitude, 4:8": rule(keep=4, of=8),
     "magnitude, 1:32": rule(keep=1, of=32),
+    "magnitude, 16:32": rule(keep=16, of=32),
+    "magnitude, 2:6": rule(keep=2, of=6),
     "magnitude, 2:4, in-out": rule(keep=2, of=4, layout="in-out"),
     "rows, l1": rule(0.3, unit="row", norm="l1"),
     "rows, l2": rule(0.3, unit="row", norm="l2"),

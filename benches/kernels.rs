@@ -15,7 +15,7 @@ use common::bell;
 use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, dispatch};
 use lopper::kernels::{
     BOUNDARY_BYTES, CUT_BYTES, GroupRule, Kernels, MatrixView, PoolRule, RandomRule, RowRule, SamplePlan, ScaleRule,
-    ThresholdRule, WINDOW_BYTES, counts_bytes, mask_bytes, rounds, tiles_bytes,
+    Scaled, ThresholdRule, WINDOW_BYTES, counts_bytes, mask_bytes, rounds, tiles_bytes,
 };
 use lopper::reference::Quota;
 use lopper::{Dtype, Norm, wgpu};
@@ -222,18 +222,17 @@ impl Bench {
             k.scale(pass, &part, rule, &scales, &keys).expect("the view is good");
         });
         line("scale", scaled, part.weights() * (dtype.size() as u64 + 4), copy_roof);
-        // Wanda: scores of whole rows, half of each row goes.
-        let scores = MatrixView::dense(&keys, 0, Dtype::F32, part.rows, cols);
-        let plan = SamplePlan::new(scores.weights(), scores.weights() / 2, tuning.sample);
+        // Wanda: half of each row goes, by scores.
+        let scaled = Scaled { weights: view, scales: (&scales).into() };
+        let doubts = self.buffer("doubts", 4 * u64::from(rows));
         let pruned = self.time(|e| {
             let pass = &mut e.begin_compute_pass(&Default::default());
-            k.scale(pass, &part, rule, &scales, &keys).expect("the view is good");
-            k.sample(pass, &scores, plan.taken, 0, &samples).expect("the view is good");
+            k.sample_scaled(pass, &scaled, plan.taken, 0, &samples).expect("the view is good");
             k.place(pass, Dtype::F32, plan, &samples, &window).expect("buffers are large enough");
-            k.row(pass, &scores, RowRule { k: cols / 2 }, &window, &mask, &nonzero).expect("the view is good");
+            let rule = RowRule { k: cols / 2 };
+            k.row_scaled(pass, &scaled, rule, &window, &mask, &doubts).expect("the view is good");
         });
-        let moved = part.weights() * (dtype.size() as u64 + 4) + scores.weights() * 33 / 8;
-        line(&format!("scale, row of {} rows", part.rows), pruned, moved, copy_roof);
+        line("row scaled: bracket to mask", pruned, bytes + n / 8, read_roof);
         let rule = RandomRule { seed: 1, first: 0, count: (keys.size() / 4) as u32 };
         let made = self.time(|e| k.random(&mut e.begin_compute_pass(&Default::default()), rule, &keys).expect("good"));
         line("random", made, keys.size(), copy_roof);

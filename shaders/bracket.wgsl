@@ -43,7 +43,8 @@ fn sample(
     let stretch = max(view.groups / plan.taken, 1u);
     let random = hash(i ^ (plan.at * 0x9e3779b9u));
     let group = min(u32(f32(i) / f32(plan.taken) * f32(view.groups)) + (random >> 5u) % stretch, view.groups - 1u);
-    samples[plan.at + i] = key_at(start_of(group) + (random & 31u) % count_of(group));
+    let word = group % view.groups_per_row;
+    samples[plan.at + i] = key_of(group / view.groups_per_row, 32u * word + (random & 31u) % count_in_row(word));
 }
 
 const PARTS: u32 = 64u;

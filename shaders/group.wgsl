@@ -3,8 +3,8 @@
 //
 // One thread takes one word of the mask; neighbours read neighbouring weights, 16 bytes at a time. Groups of 1, 2, 4 and 8
 // are ranked without branches: their keys are put in columns, whose lanes belong to different groups, and each pair of
-// columns is compared once, all lanes together. Other groups are searched bit by bit for the key of their KEEP-th largest;
-// one that straddles two words is searched for both.
+// columns is compared once, all lanes together. For others see `group_sorted.wgsl`, which goes before this; one that straddles
+// two words is sorted for both.
 
 override WORKGROUP: u32 = 256u;
 override OF: u32 = 4u; // 1 to 32
@@ -111,8 +111,18 @@ fn ranked(first: u32, count: u32) -> Word {
         full |= full_of(c.e, 16u) | full_of(c.f, 20u) | full_of(c.g, 24u) | full_of(c.h, 28u);
         stay |= stay_of(c.e, c.f, 16u) | stay_of(c.g, c.h, 24u);
     }
-    if TAIL { stay |= select(0xffffffffu << ((count & 31u) / OF * OF), 0u, count == 32u); }
-    return Word(full, stay);
+    return Word(full, stay | rest(count));
+}
+
+// What is left of a word that no group fills.
+fn rest(count: u32) -> u32 {
+    if !TAIL { return 0u; }
+    return select(0xffffffffu << ((count & 31u) / OF * OF), 0u, count == 32u);
+}
+
+fn sorted_word(first: u32, count: u32) -> Word {
+    let g = load(first, count);
+    return Word(in_order(at_least(g, 1u)), stay_of_sorted(g) | rest(count));
 }
 
 fn quad_of_group(first: u32, j: u32) -> vec4u {
@@ -126,28 +136,8 @@ fn quad_of_group(first: u32, j: u32) -> vec4u {
     return q & vec4u(key_lanes()) & vec4u(valid(w, OF), valid(w + 1u, OF), valid(w + 2u, OF), valid(w + 3u, OF));
 }
 
-fn tally_quad(q: vec4u, key: u32) -> vec4u {
-    if SIZE == 4u { return tally_4(q, key); }
-    if SIZE == 2u { return tally_2(q, key); }
-    return tally_1(q, key);
-}
-
-// How many weights of a group have keys of at least `key`.
-fn count_group(g: Group, key: u32) -> u32 {
-    var t = tally_quad(g.a, key);
-    if OF * SIZE > 16u { t += tally_quad(g.b, key); }
-    if OF * SIZE > 32u { t += tally_quad(g.c, key); }
-    if OF * SIZE > 48u { t += tally_quad(g.d, key); }
-    if OF * SIZE > 64u { t += tally_quad(g.e, key) + tally_quad(g.f, key); }
-    if OF * SIZE > 96u { t += tally_quad(g.g, key) + tally_quad(g.h, key); }
-    let sum = t.x + t.y + t.z + t.w;
-    if SIZE == 1u { return tallied((sum & 0x00ff00ffu) + ((sum >> 8u) & 0x00ff00ffu)); }
-    return tallied(sum);
-}
-
-// Which weights of the group from element `first` on stay.
-fn searched(first: u32) -> u32 {
-    if KEEP == 0u { return 0u; }
+// The group from element `first` on, and zeros.
+fn group_from(first: u32) -> Group {
     var g: Group;
     g.a = quad_of_group(first, 0u);
     if OF * SIZE > 16u { g.b = quad_of_group(first, 1u); }
@@ -161,28 +151,16 @@ fn searched(first: u32) -> u32 {
         g.g = quad_of_group(first, 6u);
         g.h = quad_of_group(first, 7u);
     }
-    // At least KEEP are not below `low`, at most KEEP not below `high`.
-    var low = 0u;
-    var high = key_limit();
-    while high - low > 1u {
-        let middle = (low + high) / 2u;
-        let count = count_group(g, middle);
-        if count >= KEEP { low = middle; }
-        if count <= KEEP { high = middle; }
-    }
-    let stay = in_order(at_least(g, high));
-    var ties = in_order(at_least(g, low)) & ~stay & (0xffffffffu >> (32u - OF));
-    for (var more = countOneBits(stay) + countOneBits(ties); more > KEEP; more -= 1u) { ties &= ties - 1u; }
-    return stay | ties;
+    return g;
 }
 
-// A word whose groups are searched.
-fn searched_word(row: u32, word: u32, count: u32) -> Word {
+// A word whose groups are taken one by one.
+fn each_group(row: u32, word: u32, count: u32) -> Word {
     let begin = 32u * word;
     var stay = 0u;
     for (var start = begin / OF * OF; start < begin + count; start += OF) {
         var bits = 0xffffffffu;
-        if start + OF <= view.cols { bits = searched(view.first + row * view.stride + start); }
+        if start + OF <= view.cols { bits = stay_of_sorted(group_from(view.first + row * view.stride + start)); }
         stay |= select(bits << ((start - begin) & 31u), bits >> ((begin - start) & 31u), start < begin);
     }
     return Word(in_order(at_least(load(start_in_row(row, word), count), 1u)), stay);
@@ -204,8 +182,10 @@ fn main(
         var found: Word;
         if OF == 1u || OF == 2u || OF == 4u || OF == 8u {
             found = ranked(start_of(i), count);
+        } else if OF == 16u || OF == 32u {
+            found = sorted_word(start_of(i), count);
         } else {
-            found = searched_word(i / view.groups_per_row, i % view.groups_per_row, count);
+            found = each_group(i / view.groups_per_row, i % view.groups_per_row, count);
         }
         found.stay &= 0xffffffffu >> (32u - count);
         before += countOneBits(found.full);

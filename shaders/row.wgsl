@@ -12,21 +12,7 @@
 override WORKGROUP: u32 = 64u; // a power of two, at most 128
 override WHOLE: bool = false;  // all rows compete: for entry point `whole`
 
-struct Rows {
-    k: u32,      // how many go in each row, at most cols
-    spread: u32, // keys by which rows may differ in scale: one binade
-    spare0: u32,
-    spare1: u32,
-}
-
-@group(0) @binding(3) var<uniform> rule: Rows;
-@group(0) @binding(4) var<storage, read_write> window: Window; // about the k-th smallest of the whole matrix
-@group(0) @binding(5) var<storage, read_write> mask: array<u32>;
-@group(0) @binding(6) var<storage, read_write> nonzero: array<atomic<u32>>; // [64][2] weights that are not zero: before, after
 @group(0) @binding(6) var<storage, read_write> cut_out: Cut; // for `whole`, which has no counters
-
-// Keys below `low` go (there are `below` < k of them), at least k lie below `high`. Found when high = low + 1.
-struct Interval { low: u32, high: u32, below: u32, until: u32 }
 
 var<workgroup> totals: array<array<vec4u, 2>, 128>;
 var<workgroup> interval: Interval;
@@ -43,9 +29,9 @@ fn groups_in_unit() -> u32 {
     return view.groups_per_row;
 }
 
-fn start_in_unit(row: u32, w: u32) -> u32 {
-    if WHOLE { return start_of(w); }
-    return start_in_row(row, w);
+fn keys_in_unit(row: u32, w: u32) -> Keys {
+    if WHOLE { return Keys(load(start_of(w), count_of(w)), false); }
+    return keys_of(row, w);
 }
 
 fn count_in_unit(w: u32) -> u32 {
@@ -71,7 +57,7 @@ fn count_unit(row: u32, local: u32, start: u32, step: u32, within: Interval) {
     for (var base = 0u; base < groups_in_unit(); base += 4095u * WORKGROUP) {
         let end = min(base + 4095u * WORKGROUP, groups_in_unit());
         for (var w = base + local; w < end; w += WORKGROUP) {
-            let group = load(start_in_unit(row, w), count_in_unit(w));
+            let group = keys_in_unit(row, w).group;
             c += vec4u(tally(group, p.x), tally(group, p.y), tally(group, p.z), tally(group, p.w));
             d += vec4u(tally(group, q.x), tally(group, q.y), tally(group, q.z), tally(group, q.w));
         }
@@ -143,7 +129,7 @@ fn count_ties(row: u32, begin: u32, end: u32, low: u32, high: u32) -> u32 {
     var sum = 0u;
     for (var w = begin; w < end; w++) {
         let count = count_in_unit(w);
-        let group = load(start_in_unit(row, w), count);
+        let group = keys_in_unit(row, w).group;
         if TAIL {
             // Padding reads as zero, and must not look like a tie.
             sum += countOneBits(in_order(inside(group, low, high)) & (0xffffffffu >> (32u - count)));
@@ -155,7 +141,7 @@ fn count_ties(row: u32, begin: u32, end: u32, low: u32, high: u32) -> u32 {
 }
 
 // A thread's share of what was found.
-struct Done { cut: Interval, nonzero_before: u32, nonzero_after: u32 }
+struct Done { cut: Interval, nonzero_before: u32, nonzero_after: u32, doubt: bool }
 
 fn prune(row: u32, local: u32) -> Done {
     // Nothing below key 0 goes, everything below the limit does.
@@ -176,9 +162,12 @@ fn prune(row: u32, local: u32) -> Done {
     }
     var nonzero_before = 0u;
     var nonzero_after = 0u;
+    var doubt = false;
     for (var w = begin; w < end; w++) {
         let count = count_in_unit(w);
-        let group = load(start_in_unit(row, w), count);
+        let keys = keys_in_unit(row, w);
+        let group = keys.group;
+        doubt |= keys.doubt;
         let real = 0xffffffffu >> (32u - count);
         let nonzero_here = countOneBits(at_least(group, 1u));
         nonzero_before += nonzero_here;
@@ -195,7 +184,7 @@ fn prune(row: u32, local: u32) -> Done {
         }
         mask[row * view.groups_per_row + w] = kept;
     }
-    return Done(cut, nonzero_before, nonzero_after);
+    return Done(cut, nonzero_before, nonzero_after, doubt);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -13,21 +13,6 @@ override WORKGROUP: u32 = 8u;
 const SLOTS: u32 = 240u; // 15 KiB for 8 threads
 const EVERY: u32 = 8u;
 
-struct Rows {
-    k: u32,      // how many go in each row, at most cols
-    spread: u32, // keys by which rows may differ in scale: one binade
-    spare0: u32,
-    spare1: u32,
-}
-
-@group(0) @binding(3) var<uniform> rule: Rows;
-@group(0) @binding(4) var<storage, read_write> window: Window; // about the k-th smallest of the whole matrix
-@group(0) @binding(5) var<storage, read_write> mask: array<u32>;
-@group(0) @binding(6) var<storage, read_write> nonzero: array<atomic<u32>>; // [64][2] weights that are not zero: before, after
-
-// Keys below `low` go (there are `below` < k of them), at least k lie below `high`: `until`.
-struct Interval { low: u32, high: u32, below: u32, until: u32 }
-
 struct Pivots { a: vec4u, b: vec4u }
 
 var<workgroup> lists: array<array<vec2u, 8>, SLOTS>; // [slot][thread] key and column
@@ -76,7 +61,7 @@ fn count(row: u32, end: u32, every: u32, weights: u32, p: Pivots) -> Pivots {
     var a = vec4u(0u);
     var b = vec4u(0u);
     for (var w = 0u; w < end; w += every) {
-        let group = load(start_in_row(row, w), count_in_row(w));
+        let group = keys_of(row, w).group;
         a += vec4u(tally(group, p.a.x), tally(group, p.a.y), tally(group, p.a.z), tally(group, p.a.w));
         b += vec4u(tally(group, p.b.x), tally(group, p.b.y), tally(group, p.b.z), tally(group, p.b.w));
     }
@@ -164,32 +149,28 @@ fn select_listed(local: u32, listed: u32, within: Interval) -> vec2u {
     return vec2u(now.low, select(rule.k - now.below, 0u, now.low == now.high));
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn apart(
-    @builtin(workgroup_id) id: vec3u,
-    @builtin(num_workgroups) ids: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = linear(id, ids) * WORKGROUP + local;
-    if row >= view.rows { return; }
+// A row's share of what was found: weights whose keys are not zero, and whether any key is in doubt.
+struct Done { full: u32, doubt: bool }
+
+fn prune(row: u32, local: u32) -> Done {
     var cut = Interval(0u, 0u, 0u, 0u);
     if rule.k > 0u { cut = search(row); }
     let list = cut.high - cut.low > 1u;
     // Of one key, so many go, lowest column first.
     var go = select(rule.k - cut.below, 0u, list || cut.low == cut.high);
     var listed = 0u;
-    var full = 0u;
+    var done = Done(0u, false);
     for (var w = 0u; w < view.groups_per_row; w++) {
-        let first = start_in_row(row, w);
         let count = count_in_row(w);
         let real = 0xffffffffu >> (32u - count);
-        let group = load(first, count);
-        full += tally(group, 1u);
-        var kept = in_order(at_least(group, cut.high)) & real;
-        var between = in_order(at_least(group, cut.low)) & real & ~kept;
+        let keys = keys_of(row, w);
+        done.doubt |= keys.doubt;
+        done.full += tally(keys.group, 1u);
+        var kept = in_order(at_least(keys.group, cut.high)) & real;
+        var between = in_order(at_least(keys.group, cut.low)) & real & ~kept;
         for (var bits = select(0u, between, list); bits != 0u; bits &= bits - 1u) {
-            let b = firstTrailingBit(bits);
-            lists[listed][local] = vec2u(key_at(first + b), 32u * w + b);
+            let col = 32u * w + firstTrailingBit(bits);
+            lists[listed][local] = vec2u(key_of(row, col), col);
             listed += 1u;
         }
         between = select(between, 0u, list);
@@ -210,8 +191,6 @@ fn apart(
         }
         go -= select(0u, 1u, tie && go > 0u);
     }
-    // Zeros go first.
-    full = tallied(full);
-    atomicAdd(&nonzero[2u * (row % 64u)], full);
-    atomicAdd(&nonzero[2u * (row % 64u) + 1u], min(full, view.cols - rule.k));
+    done.full = tallied(done.full);
+    return done;
 }

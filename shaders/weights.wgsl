@@ -5,7 +5,8 @@
 // are compared two and four at a time inside a u32: with the sign bit of each lane set, subtracting a key from all
 // lanes cannot borrow across them, and leaves the sign bit set exactly where lane >= key.
 
-override SIZE: u32 = 4u;      // bytes per weight: 1, 2 or 4
+override SIZE: u32 = 4u;      // bytes per key: 1, 2 or 4
+override STORED: u32 = SIZE;  // bytes per weight; not SIZE where keys are made of weights: see `scaled.wgsl`
 override ALIGNED: bool = true; // every row starts on 16 bytes
 override TAIL: bool = false;   // cols is not a multiple of 32: a row's last group is short
 override FLAT: bool = true;    // one row, or rows without gaps or tails between them: no division by groups_per_row
@@ -43,26 +44,28 @@ fn valid(j: u32, count: u32) -> u32 {
 fn unaligned_quad(byte: u32) -> vec4u {
     let at = byte >> 2u;
     let low = vec4u(words[at], words[at + 1u], words[at + 2u], words[at + 3u]);
-    if SIZE == 4u { return low; }
+    if STORED == 4u { return low; }
     let shift = (byte & 3u) * 8u;
     // A shift by 32, which takes two.
     let high = (vec4u(low.yzw, words[at + 4u]) << vec4u(1u)) << vec4u(31u - shift);
     return (low >> vec4u(shift)) | high;
 }
 
+// 16 bytes of weights, from 16 j bytes behind weight `first` on.
+fn stored_quad(first: u32, j: u32) -> vec4u {
+    if ALIGNED { return quads[first * STORED / 16u + j]; }
+    return unaligned_quad(first * STORED + 16u * j);
+}
+
+// The words of four that belong to the first `count` weights; j as in `stored_quad`, but of keys.
+fn cut_short(q: vec4u, j: u32, count: u32) -> vec4u {
+    if !TAIL { return q; }
+    let w = 4u * j;
+    return q & vec4u(valid(w, count), valid(w + 1u, count), valid(w + 2u, count), valid(w + 3u, count));
+}
+
 fn quad(first: u32, j: u32, count: u32) -> vec4u {
-    var q: vec4u;
-    if ALIGNED {
-        q = quads[first * SIZE / 16u + j];
-    } else {
-        q = unaligned_quad(first * SIZE + 16u * j);
-    }
-    q &= vec4u(key_lanes());
-    if TAIL {
-        let w = 4u * j;
-        q &= vec4u(valid(w, count), valid(w + 1u, count), valid(w + 2u, count), valid(w + 3u, count));
-    }
-    return q;
+    return cut_short(stored_quad(first, j) & vec4u(key_lanes()), j, count);
 }
 
 // Element of the binding where group `word` of row `row` starts.
@@ -210,10 +213,10 @@ fn weight_of_bit(b: u32) -> u32 {
     return 4u * (b & 7u) + (b >> 3u);
 }
 
-// Key of one weight, by its element number in the binding.
+// One weight without its sign, by its element number in the binding: its key, where SIZE is STORED.
 fn key_at(element: u32) -> u32 {
-    let byte = element * SIZE;
-    return (words[byte >> 2u] >> (8u * (byte & 3u))) & (0xffffffffu >> (33u - 8u * SIZE));
+    let byte = element * STORED;
+    return (words[byte >> 2u] >> (8u * (byte & 3u))) & (0xffffffffu >> (33u - 8u * STORED));
 }
 
 // One more than the largest key.

@@ -17,6 +17,19 @@ pub(super) const FILL: KernelSpec =
 
 products!("bitmask", ["values", "bitmask_parts"], ["bitmask"], lanes ["team", "lanes"], subgroups ["team_subgroup", "subgroups"]);
 
+/// The same with a thread for each column of a word, as GPUs read memory best.
+pub(super) mod columns {
+    use super::{KernelSpec, packed, products, source};
+
+    products!(
+        "bitmask by columns",
+        ["values", "bitmask_parts"],
+        ["bitmask_columns"],
+        lanes["lanes"],
+        subgroups["subgroups"]
+    );
+}
+
 pub(super) const UNPACK: KernelSpec = KernelSpec {
     label: "bitmask unpack",
     source: source!("stored", "sizes", "values", "bitmask_parts", "bitmask_find", "unpack"),

@@ -7,6 +7,7 @@ use crate::{Dtype, Error, Result};
 
 const SOURCE: &str = concat!(
     include_str!("../../shaders/weights.wgsl"),
+    include_str!("../../shaders/keys.wgsl"),
     include_str!("../../shaders/window.wgsl"),
     include_str!("../../shaders/bracket.wgsl")
 );
@@ -52,6 +53,13 @@ pub(super) struct SampleWords {
 }
 super::shared_layout!(SampleWords, "Sample", [taken, at, all, low_rank, high_rank, spare0, spare1, spare2]);
 
+impl SampleWords {
+    /// Of `taken` weights, whose keys go behind `at` others; what `place` is told besides is left out.
+    pub fn of(taken: u32, at: u32) -> Self {
+        Self { taken, at, ..bytemuck::Zeroable::zeroed() }
+    }
+}
+
 /// How many weights to sample, and between which ranks of the sample the cut is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SamplePlan {
@@ -96,8 +104,7 @@ impl Kernels {
         samples.check("samples", 4 * (u64::from(at) + u64::from(taken)))?;
         let workgroup = self.tuning.workgroup;
         let kernel = self.kernel(SAMPLE, view.variant(), &view.variant().constants([("WORKGROUP", workgroup.into())]));
-        let plan = SampleWords { taken, at, ..bytemuck::Zeroable::zeroed() };
-        let (uniform, plan) = (self.uniform(&view.words(0)), self.uniform(&plan));
+        let (uniform, plan) = (self.uniform(&view.words(0)), self.uniform(&SampleWords::of(taken, at)));
         let bindings =
             [uniform.as_entire_buffer_binding(), view.binding(), plan.as_entire_buffer_binding(), samples.binding()];
         kernel.dispatch(&self.device, to, &bindings, taken.div_ceil(workgroup));

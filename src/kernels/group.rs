@@ -6,7 +6,11 @@ use crate::{Error, Result};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "group",
-    source: concat!(include_str!("../../shaders/weights.wgsl"), include_str!("../../shaders/group.wgsl")),
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/group_sorted.wgsl"),
+        include_str!("../../shaders/group.wgsl")
+    ),
     entry: "main",
     bindings: &[
         (0, Binding::Uniform),
@@ -56,8 +60,8 @@ impl Kernels {
         let more = [("WORKGROUP", self.tuning.workgroup.into()), ("OF", of.into()), ("KEEP", keep.into())];
         let constants = variant.constants(more);
         variant.mode = u64::from(of << 8 | keep);
-        // A word's groups, each of which may be searched key bit by key bit, and lose its ties one by one.
-        let turns = 1 + (32 / of + 2) * (8 * view.dtype.size() as u32 + of + 1);
+        // A word's groups, each of which may lose its ties one by one.
+        let turns = 1 + (32 / of + 2) * (of + 1);
         let share = dispatch::share_within(view.groups(), self.tuning.workgroup, self.tuning.workgroups, turns);
         let uniform = self.uniform(&view.words(share.span));
         let view_words = uniform.as_entire_buffer_binding();

@@ -7,6 +7,7 @@
 //! ```text
 //! weights ─ bracket ─► window ─ histogram ─► counts ─ threshold ─► cut ─ mask, settle ─► bits ─ apply ─► weights
 //!     │                                                              row, group: cut and mask of each row or group
+//!     │                                                              row_scaled: of scores made where they are read
 //!     └─ scale, random ─► scores ─ pool ─► keys: units that compete as weights do (score: keys, for callers that rank)
 //! sparsity ─ quota ─► how many go                                 count: what is not zero, what is kept
 //!
@@ -75,6 +76,7 @@ mod quota;
 mod random;
 mod row;
 mod scale;
+mod scaled;
 mod scan;
 mod score;
 mod settle;
@@ -100,6 +102,7 @@ pub use quota::{ASKED_BYTES, QuotaRule};
 pub use random::RandomRule;
 pub use row::{NONZERO_BYTES, RowRule, WHOLE_WEIGHTS};
 pub use scale::ScaleRule;
+pub use scaled::Scaled;
 pub use settle::BOUNDARY_BYTES;
 pub use threshold::{CUT_BYTES, ThresholdRule, rounds, window_words};
 pub(crate) use threshold::{CutWords, cut_words};
@@ -128,6 +131,10 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("group", group::SPEC.source, &["main"]),
     ("row", row::SPEC.source, &["main", "whole"]),
     ("row", row::APART.source, &["apart"]),
+    ("row", scaled::ROW.source, &["scaled_rows"]),
+    ("row", scaled::ROW_APART.source, &["apart"]),
+    ("row", scaled::LENT.source, &["apart"]),
+    ("bracket", scaled::SAMPLE.source, &["sample"]),
     ("quota", quota::SPEC.source, &["main"]),
     ("count", count::COUNT.source, &["count", "drain"]),
     ("apply", apply::WHOLE.source, &["whole", "ragged"]),
@@ -142,6 +149,8 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("bitmask", bitmask::COUNT.source, &["count", "fill"]),
     ("bitmask", bitmask::STORAGE.source, &["main"]),
     ("bitmask", bitmask::LENT.source, &["main"]),
+    ("bitmask", bitmask::columns::STORAGE.source, &["main"]),
+    ("bitmask", bitmask::columns::LENT.source, &["main"]),
     ("bitmask", bitmask::GEMM.source, &["main"]),
     ("bitmask", bitmask::UNPACK.source, &["main"]),
     ("csr", csr::COUNT.source, &["count", "fill"]),
@@ -167,6 +176,8 @@ pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
     ("gemm_lanes", gemm::LANES.source, &["main"]),
     ("bitmask", bitmask::STORAGE_SUBGROUPS.source, &["main"]),
     ("bitmask", bitmask::LENT_SUBGROUPS.source, &["main"]),
+    ("bitmask", bitmask::columns::STORAGE_SUBGROUPS.source, &["main"]),
+    ("bitmask", bitmask::columns::LENT_SUBGROUPS.source, &["main"]),
     ("csr", csr::STORAGE_SUBGROUPS.source, &["main"]),
     ("csr", csr::LENT_SUBGROUPS.source, &["main"]),
     ("nm", nm::STORAGE_SUBGROUPS.source, &["main"]),

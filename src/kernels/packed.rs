@@ -152,7 +152,8 @@ impl Kernels {
         let lanes = self.tuning.lanes;
         let mut constants = vec![("WORKGROUP", f64::from(lanes))];
         let (mut subgroups, mut single) = (self.subgroups, self.is_one_subgroup(lanes));
-        if format == Format::Bitmask {
+        let columns = !self.tuning.simd && lanes >= 32;
+        if format == Format::Bitmask && !columns {
             // A team that is one subgroup needs no workgroup memory.
             let size = self.device.adapter_info().subgroup_min_size;
             subgroups = (8..=32).contains(&size) && size <= lanes && self.is_one_subgroup(size);
@@ -170,6 +171,8 @@ impl Kernels {
             (Format::Nm { .. }, true) => [nm::STORAGE_SUBGROUPS, nm::LENT_SUBGROUPS],
             (Format::Block { .. }, false) => [block::STORAGE, block::LENT],
             (Format::Block { .. }, true) => [block::STORAGE_SUBGROUPS, block::LENT_SUBGROUPS],
+            (_, false) if columns => [bitmask::columns::STORAGE, bitmask::columns::LENT],
+            (_, true) if columns => [bitmask::columns::STORAGE_SUBGROUPS, bitmask::columns::LENT_SUBGROUPS],
             (_, false) => [bitmask::STORAGE, bitmask::LENT],
             (_, true) => [bitmask::STORAGE_SUBGROUPS, bitmask::LENT_SUBGROUPS],
         };

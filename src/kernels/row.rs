@@ -1,5 +1,6 @@
 //! weights ─ row ─► bits, each row by itself. Twin: [`crate::reference::row`].
 
+use super::specs::source;
 use super::view::Variant;
 use super::{Kernels, MatrixView, Part, mask};
 use crate::gpu::{Binding, KernelSpec, Record, dispatch};
@@ -7,12 +8,7 @@ use crate::{Dtype, Error, Result};
 
 pub(super) const SPEC: KernelSpec = KernelSpec {
     label: "row",
-    source: concat!(
-        include_str!("../../shaders/weights.wgsl"),
-        include_str!("../../shaders/window.wgsl"),
-        include_str!("../../shaders/cut.wgsl"),
-        include_str!("../../shaders/row.wgsl")
-    ),
+    source: source!("weights", "keys", "window", "cut", "row_rule", "row"),
     entry: "main",
     bindings: &[
         (0, Binding::Uniform),
@@ -30,17 +26,13 @@ const WHOLE: KernelSpec = KernelSpec { label: "whole", entry: "whole", ..SPEC };
 /// A thread for a row: see `shaders/row_apart.wgsl`.
 pub(super) const APART: KernelSpec = KernelSpec {
     label: "row apart",
-    source: concat!(
-        include_str!("../../shaders/weights.wgsl"),
-        include_str!("../../shaders/window.wgsl"),
-        include_str!("../../shaders/row_apart.wgsl")
-    ),
+    source: source!("weights", "keys", "window", "row_rule", "row_apart", "row_apart_own"),
     entry: "apart",
     ..SPEC
 };
 
 /// Threads of its workgroups.
-const LANES: u32 = 8;
+pub(super) const LANES: u32 = 8;
 
 /// The largest matrix that one workgroup prunes whole.
 pub const WHOLE_WEIGHTS: u64 = 1 << 15;
@@ -172,7 +164,7 @@ impl Kernels {
 
 impl Kernels {
     /// Threads for each row of so many groups.
-    fn row_threads(&self, groups: u32) -> Result<u32> {
+    pub(super) fn row_threads(&self, groups: u32) -> Result<u32> {
         let threads = self.tuning.row_workgroup;
         if !self.tuning.simd {
             return Ok(threads);
@@ -185,7 +177,7 @@ impl Kernels {
     }
 }
 
-fn check_k(what: &'static str, k: u32, weights: u64) -> Result<()> {
+pub(super) fn check_k(what: &'static str, k: u32, weights: u64) -> Result<()> {
     if u64::from(k) > weights {
         return Err(Error::View { what, problem: format!("{k} are to go of {weights}") });
     }

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 const SOURCE: &str = concat!(
     include_str!("../../shaders/weights.wgsl"),
     include_str!("../../shaders/value.wgsl"),
+    include_str!("../../shaders/product.wgsl"),
     include_str!("../../shaders/scale.wgsl")
 );
 

@@ -10,27 +10,27 @@ macro_rules! source {
 /// The four kernels that multiply a format: where x is, and where it is lent; by lanes, and by subgroups.
 macro_rules! products {
     ($label:literal, [$($format:literal),*], [$($body:literal),*], lanes [$($lanes:literal),*], subgroups [$($subgroups:literal),*]) => {
-        pub(super) const STORAGE: KernelSpec = KernelSpec {
+        pub(in crate::kernels) const STORAGE: KernelSpec = KernelSpec {
             label: $label,
             source: source!("stored", "sizes", $($format,)* "x_storage", "epilogue", $($body,)* $($lanes),*),
             entry: "main",
             bindings: packed::STORAGE,
         };
 
-        pub(super) const LENT: KernelSpec = KernelSpec {
+        pub(in crate::kernels) const LENT: KernelSpec = KernelSpec {
             label: concat!($label, " of lent vectors"),
             source: source!("stored", "sizes", $($format,)* "x_lent", "epilogue", $($body,)* $($lanes),*),
             bindings: packed::LENT,
             ..STORAGE
         };
 
-        pub(super) const STORAGE_SUBGROUPS: KernelSpec = KernelSpec {
+        pub(in crate::kernels) const STORAGE_SUBGROUPS: KernelSpec = KernelSpec {
             label: concat!($label, " by subgroups"),
             source: source!("stored", "sizes", $($format,)* "x_storage", "epilogue", $($body,)* $($subgroups),*),
             ..STORAGE
         };
 
-        pub(super) const LENT_SUBGROUPS: KernelSpec = KernelSpec {
+        pub(in crate::kernels) const LENT_SUBGROUPS: KernelSpec = KernelSpec {
             label: concat!($label, " of lent vectors by subgroups"),
             source: source!("stored", "sizes", $($format,)* "x_lent", "epilogue", $($body,)* $($subgroups),*),
             ..LENT

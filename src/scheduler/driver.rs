@@ -149,9 +149,13 @@ impl Driver<'_> {
 
     /// Records: the chunk's weights on the GPU, and their keys, if they are not the weights' own.
     pub fn bring(&self, encoder: &mut wgpu::CommandEncoder, slot: &Slot, chunk: Chunk) -> Result<()> {
+        self.upload(encoder, slot, chunk);
+        self.scorer.score(self, encoder, slot, chunk)
+    }
+
+    fn upload(&self, encoder: &mut wgpu::CommandEncoder, slot: &Slot, chunk: Chunk) {
         let job = &self.jobs[chunk.job];
         slot.upload(encoder, job.weights_in(chunk).count() * job.dtype.size() as u64);
-        self.scorer.score(self, encoder, slot, chunk)
     }
 
     /// Submits, and lets the finishers write the chunk once its mask is there. `found` is where the GPU has what is
@@ -240,6 +244,7 @@ impl Driver<'_> {
         let (first, units) = (chunks[0].first / cols, chunks.iter().map(Chunk::units).sum::<u64>());
         let what = What::Rows { job, first, rows: units / cols, weights: units };
         let whole = Arc::new(Part::new(what, chunks.len(), !of.is_plain()));
+        let scales = self.scorer.scales_of_rows(self, job, each)?;
         for i in 0..chunks.len() {
             let part = self.filled()?;
             self.gpu.watch(DOING, || {
@@ -247,8 +252,13 @@ impl Driver<'_> {
                 if i == 0 {
                     encoder.clear_buffer(&self.select.row_counters, 0, None);
                 }
-                self.bring(&mut encoder, &part.0, part.1)?;
-                self.select.rows(&mut encoder, &part, of, each)?;
+                if let Some((scales, k)) = &scales {
+                    self.upload(&mut encoder, &part.0, part.1);
+                    self.select.rows_scaled(&mut encoder, &part, of, scales, *k)?;
+                } else {
+                    self.bring(&mut encoder, &part.0, part.1)?;
+                    self.select.rows(&mut encoder, &part, of, each)?;
+                }
                 let found = (i + 1 == chunks.len()).then_some((&self.select.row_counters, ENTRY));
                 self.submit_masked(encoder, part, &whole, found);
                 Ok(())

@@ -5,6 +5,7 @@
 //! otherwise:  weights ─ scale ─► scores ─┬─────────► keys   one for each weight
 //!                       given ─► scores ─┴─ pool ──► keys   one for each unit
 //!                                random, given ────► keys
+//! by rows:    weights, scales, whose products are never written: the row kernel makes them
 //! ```
 //!
 //! Keys that are not the weights' own are those of `f32` scores. From there on, a matrix of units is pruned as a matrix of

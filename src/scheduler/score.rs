@@ -2,12 +2,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::Source;
 use super::budget::Chunk;
 use super::driver::Driver;
 use super::job::{Job, Scoring, Weights};
 use super::select::compute_pass;
 use super::slot::Slot;
+use super::{Each, Source};
 use crate::kernels::{MatrixView, PoolRule, RandomRule, ScaleRule};
 use crate::reference::{self, Matrix};
 use crate::{Dtype, Result, Shape};
@@ -61,6 +61,22 @@ impl Scorer {
         }
         let rule = PoolRule { rows: job.unit.rows as u32, cols: job.unit.cols as u32, norm: job.norm };
         kernels.pool(&mut compute_pass(encoder, "pool"), &scored, rule, keys)
+    }
+
+    /// The scales of a matrix whose rows are pruned by scores that are made where they are compared, and how many weights of
+    /// each row go; none where keys come first.
+    pub fn scales_of_rows(&self, driver: &Driver<'_>, job: usize, each: Each) -> Result<Option<(wgpu::Buffer, u64)>> {
+        let of = &driver.jobs[job];
+        match each {
+            Each::Smallest { k }
+                if of.scoring == Scoring::Scaled
+                    && !of.is_pooled()
+                    && driver.select.kernels.takes_scaled(of.shape.cols as u32) =>
+            {
+                Ok(Some((self.scales(driver, job)?, k)))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn scales(&self, driver: &Driver<'_>, job: usize) -> Result<wgpu::Buffer> {

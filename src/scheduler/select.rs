@@ -7,8 +7,8 @@ use super::slot::Slot;
 use super::{Each, Engine, Job};
 use crate::gpu::Gpu;
 use crate::kernels::{
-    CUT_BYTES, GroupRule, Kernels, MatrixView, NONZERO_BYTES, Numbers, Part, SamplePlan, WINDOW_BYTES, counts_bytes,
-    rounds, window_words,
+    CUT_BYTES, GroupRule, Kernels, MatrixView, NONZERO_BYTES, Numbers, Part, RowRule, SamplePlan, Scaled, WINDOW_BYTES,
+    counts_bytes, rounds, window_words,
 };
 use crate::reference::{Quota, Window};
 use crate::{Dtype, Result};
@@ -138,6 +138,26 @@ impl Select {
         let parts = [&self.window, &slot.mask, &self.row_counters].map(Part::from);
         let mut pass = compute_pass(encoder, "row");
         self.kernels.rows_by(&mut pass, &view, false, numbers.rows(), parts)
+    }
+
+    /// Records: the mask of a chunk of whole rows by weights times scales, `k` of each row. The chunk's keys are scratch.
+    pub fn rows_scaled(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        (slot, chunk): &(Slot, Chunk),
+        job: &Job,
+        scales: &wgpu::Buffer,
+        k: u64,
+    ) -> Result<()> {
+        let weights = MatrixView::dense(&slot.weights, 0, job.dtype, chunk.rows, chunk.cols);
+        let scaled = Scaled { weights, scales: scales.into() };
+        let share = u128::from(chunk.units()) * u128::from(k) / u128::from(chunk.cols);
+        let plan = SamplePlan::new(chunk.units(), share as u64, self.kernels.tuning().sample);
+        let doubts = slot.keys.as_ref().expect("where weights do not compete by their own bits");
+        let mut pass = compute_pass(encoder, "row");
+        self.kernels.sample_scaled(&mut pass, &scaled, plan.taken, 0, &self.samples)?;
+        self.kernels.place(&mut pass, Dtype::F32, plan, &self.samples, &self.window)?;
+        self.kernels.row_scaled(&mut pass, &scaled, RowRule { k: k as u32 }, &self.window, &slot.mask, doubts)
     }
 }
 

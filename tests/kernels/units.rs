@@ -1,7 +1,9 @@
 //! Scores and units: scale, random, pool and group against their twins, to the bit.
 
-use lopper::kernels::{GroupRule, NONZERO_BYTES, PoolRule, RandomRule, ScaleRule};
-use lopper::{Dtype, Norm, reference};
+use lopper::kernels::{
+    GroupRule, NONZERO_BYTES, PoolRule, RandomRule, RowRule, SamplePlan, ScaleRule, Scaled, WINDOW_BYTES,
+};
+use lopper::{Dtype, Norm, Shape, reference};
 
 use super::common::case::Case;
 use super::common::{both_tunings, buffer, poisoned, read_words, run_pass};
@@ -91,23 +93,60 @@ fn scale_rounds_as_its_twin_does_down_to_the_subnormals() {
             // Whole rows of a matrix, or a stretch that starts and ends anywhere; scales by fours or not.
             let periods = if rows == 1 { vec![97, 100, 16] } else { vec![cols, 2 * cols, 36] };
             for (period, first) in periods.into_iter().flat_map(|p| [0, 8, 5, (1 << 33) + 1].map(|first| (p, first))) {
-                let scales: Vec<f32> = (0..period)
-                    .map(|i| match i % 7 {
-                        0 => 0.0,
-                        1 => 1e-38,
-                        2 => 3.7e-42,
-                        3 => 1.0 / 3.0,
-                        4 => 2.3e30,
-                        5 => f32::MIN_POSITIVE * 1.7,
-                        _ => 0.001 * i as f32,
-                    })
-                    .collect();
+                let scales = awkward_scales(period, false);
                 let rule = ScaleRule { first, period };
                 let scores = poisoned(4 * u64::from(case.weights()));
                 let placed = buffer(bytemuck::cast_slice(&scales));
                 run_pass(|pass| kernels.scale(pass, &case.view(&weights), rule, &placed, &scores).unwrap());
                 let want = reference::scale(case.matrix(), &scales, first);
                 assert_eq!(read_words(&scores), want, "{} {rule:?}", case.name());
+            }
+        }
+    }
+}
+
+/// Scales that leave nothing in doubt, and scales with which most products are subnormal, infinite, or of what is.
+fn awkward_scales(columns: u32, tame: bool) -> Vec<f32> {
+    let scale = |i| match (tame, i % 7) {
+        (true, _) => 0.25 + (i % 61) as f32 / 16.0,
+        (_, 0) => 0.0,
+        (_, 1) => 1e-38,
+        (_, 2) => 3.7e-42,
+        (_, 3) => 1.0 / 3.0,
+        (_, 4) => 2.3e30,
+        (_, 5) => f32::MIN_POSITIVE * 1.7,
+        _ => 0.001 * i as f32,
+    };
+    (0..columns).map(scale).collect()
+}
+
+#[test]
+fn rows_by_scores_are_those_of_the_twins_of_scale_and_row() {
+    for (t, kernels) in both_tunings().into_iter().enumerate() {
+        // Not all with all: drivers take their time over integers' products.
+        for (i, case) in Case::all().enumerate().skip(3 * t).step_by(7) {
+            let weights = case.upload();
+            let (rows, cols, ..) = case.shape;
+            for tame in [true, false] {
+                let scales = awkward_scales(cols, tame);
+                let scores = reference::scale(case.matrix(), &scales, 0);
+                let bytes: Vec<u8> = scores.iter().flat_map(|score| score.to_le_bytes()).collect();
+                let shape = Shape::new(rows.into(), cols.into());
+                let scores = reference::Matrix::dense(Dtype::F32, shape, &bytes);
+                let counts = [0, 1, cols / 3, cols / 2, cols - 1, cols];
+                let k = counts[(i + t + usize::from(tame)) % counts.len()];
+                let taken = SamplePlan::new(u64::from(rows * cols), u64::from(rows * k), 4096);
+                let want = reference::row(scores, k.into());
+                let [samples, window] = [4 * u64::from(taken.taken), WINDOW_BYTES].map(poisoned);
+                let (mask, doubts) = (poisoned(4 * want.len() as u64), poisoned(4 * u64::from(rows)));
+                let scales = buffer(bytemuck::cast_slice(&scales));
+                let scaled = Scaled { weights: case.view(&weights), scales: (&scales).into() };
+                run_pass(|pass| {
+                    kernels.sample_scaled(pass, &scaled, taken.taken, 0, &samples).unwrap();
+                    kernels.place(pass, Dtype::F32, taken, &samples, &window).unwrap();
+                    kernels.row_scaled(pass, &scaled, RowRule { k }, &window, &mask, &doubts).unwrap();
+                });
+                assert_eq!(read_words(&mask), want, "{} {k} tame {tame}", case.name());
             }
         }
     }
