@@ -41,6 +41,16 @@ pub enum Error {
         problem: crate::checkpoint::CheckpointProblem,
     },
 
+    /// A file of another program breaks its format, or has what lopper does not take.
+    #[cfg(feature = "containers")]
+    #[error("{}: {problem}", .path.display())]
+    Container {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: crate::container::ContainerProblem,
+    },
+
     /// The output may not be written where it was asked for.
     #[error("will not write to {}: {reason}", .path.display())]
     Output {

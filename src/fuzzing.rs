@@ -2,6 +2,8 @@
 //! the API.
 
 pub use crate::checkpoint::fuzzing::{header, index};
+#[cfg(feature = "containers")]
+pub use crate::container::fuzzing::container;
 pub use crate::scheduler::fuzzing::planner;
 
 use crate::checkpoint::{Checkpoint, TensorInfo, Unfinished, check_list};

@@ -26,6 +26,7 @@
 //! | a ranking or a mask of your own | the single stages: [`kernels::Kernels`] |
 //! | a network, and data to run it on | [`infer`] |
 //! | neurons, heads or layers that are to go, rows and columns and all | [`shrink`] |
+//! | a file of NumPy, PyTorch, GGUF, ONNX or Keras | `container` (feature `containers`), and `Pruner::prune_container` |
 //! | a question about weights, before or after | [`inspect`], which needs no GPU |
 //! | a mask to keep, to combine or to apply to something else | [`masks`] |
 //! | pruned files that should be smaller | [`packed`], and [`sparse::SparseMatrix::load`] |
@@ -34,7 +35,8 @@
 //! The layers use those below them, never one above:
 //!
 //! ```text
-//! pruner ─┬────► checkpoint        a rule becomes a plan, a plan is run; tensors in files
+//! pruner ─┬────► container         a rule becomes a plan, a plan is run; tensors in other programs' files
+//!    │    └────► checkpoint        tensors in files
 //!    ▼  inspect                    what weights are like, on the CPU
 //! scheduler      record, sparse    chunks through a ring of slots; whole prunings and products in a caller's commands
 //!    │             network, bench    above sparse: chains of layers; what products are worth here
@@ -69,13 +71,16 @@
 //!
 //! # Features
 //!
-//! `cli` (default) is the command-line tool's and brings its crates; the library alone is `default-features = false`.
+//! `cli` (default) is the command-line tool's and brings its crates; `containers`, a part of it, reads and writes files of other
+//! programs. The library alone is `default-features = false`.
 
 #![forbid(unsafe_code)]
 
 mod activation;
 pub mod bench;
 pub mod checkpoint;
+#[cfg(feature = "containers")]
+pub mod container;
 mod error;
 #[doc(hidden)]
 pub mod fault;

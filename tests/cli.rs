@@ -5,6 +5,8 @@
 
 #![cfg(feature = "cli")]
 
+#[path = "cli/convert.rs"]
+mod convert;
 #[path = "cli/harness.rs"]
 mod harness;
 #[path = "cli/infer.rs"]

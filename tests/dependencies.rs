@@ -14,6 +14,9 @@ fn tree(arguments: &[&str]) -> Vec<String> {
     text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
+/// Of the feature `containers`, which the tool has too.
+const CONTAINER_CRATES: [&str; 3] = ["crc32fast", "hdf5-reader", "zip"];
+
 const CLI_CRATES: [&str; 9] =
     ["anyhow", "clap", "clap_builder", "comfy-table", "ctrlc", "indicatif", "pollster", "console", "signal-hook"];
 
@@ -21,6 +24,17 @@ const CLI_CRATES: [&str; 9] =
 fn the_library_pulls_in_no_crate_of_the_command_line() {
     let library = tree(&["--no-default-features"]);
     assert!(library.iter().any(|name| name == "wgpu"), "this is the wrong tree");
+    for name in CLI_CRATES.into_iter().chain(CONTAINER_CRATES) {
+        assert!(!library.iter().any(|other| other == name), "the library pulls in {name}");
+    }
+}
+
+#[test]
+fn other_programs_files_bring_their_crates_and_none_of_the_command_line() {
+    let library = tree(&["--no-default-features", "--features", "containers"]);
+    for name in CONTAINER_CRATES {
+        assert!(library.iter().any(|other| other == name), "{name} is not in the tree: this test proves nothing");
+    }
     for name in CLI_CRATES {
         assert!(!library.iter().any(|other| other == name), "the library pulls in {name}");
     }

@@ -107,6 +107,16 @@ fn fuzz(target: &str, usual: u64, body: impl Fn(&[u8]), mend: impl Fn(&mut Vec<u
     }
 }
 
+/// What all targets together may take at a time. Beyond it the process ends: an input that asks for gigabytes is found.
+#[global_allocator]
+static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, 1 << 30);
+
+#[test]
+#[cfg(feature = "containers")]
+fn container() {
+    fuzz("container", 6_000, lopper::fuzzing::container, |_| {});
+}
+
 #[test]
 fn header() {
     // Most keep a length that is their header's: it ends where the last `}` or space does.

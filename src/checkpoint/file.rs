@@ -38,13 +38,13 @@ impl Identity {
 ///
 /// Large checkpoints have hundreds of shards, and some systems allow 256 open files.
 #[derive(Debug, Default)]
-pub(super) struct Handles(Mutex<Vec<(usize, Arc<File>)>>);
+pub(crate) struct Handles(Mutex<Vec<(usize, Arc<File>)>>);
 
 impl Handles {
     pub(super) const MOST: usize = 48;
 
     /// The open file of shard `id`, and the one that made way for it if there was one.
-    pub(super) fn get(&self, id: usize, open: impl FnOnce() -> Result<File>) -> Result<(Arc<File>, Option<Arc<File>>)> {
+    pub(crate) fn get(&self, id: usize, open: impl FnOnce() -> Result<File>) -> Result<(Arc<File>, Option<Arc<File>>)> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = held.iter().rposition(|(other, _)| *other == id) {
             let entry = held.remove(at);
@@ -60,7 +60,7 @@ impl Handles {
 }
 
 /// Fills `buf` from byte `at` on.
-pub(super) fn read_exact_at(file: &File, buf: &mut [u8], at: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, buf: &mut [u8], at: u64) -> io::Result<()> {
     let len = buf.len();
     let all = in_pieces(len, |done| read_some(file, &mut buf[done..], at + done as u64))?;
     if all { Ok(()) } else { Err(shrank(file, at..at + len as u64)) }

@@ -93,6 +93,26 @@ impl NewFiles {
         Self::begin(folder, final_path, vec![name], sources, force, unfinished)
     }
 
+    /// Begins files of these names, which are numbers 0 and up, in the folder of `output`, and `output` itself as the last.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub fn beside(
+        output: &Path,
+        names: &[&OsStr],
+        sources: &Sources,
+        force: bool,
+        unfinished: &Unfinished,
+    ) -> Result<Self> {
+        let (folder, name) = place::find_file(output, None)?;
+        let final_path = folder.join(&name);
+        if names.contains(&name.as_os_str()) {
+            return Err(place::refused(&final_path, "another file of the same output has this name"));
+        }
+        let names = names.iter().map(|name| (*name).to_owned()).chain([name]).collect();
+        Self::begin(folder, final_path, names, sources, force, unfinished)
+    }
+
     /// Begins files of these names in the folder `output`, which is created, or is empty, or is forced.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::tensor::TensorInfo;
 use crate::{Error, Result};
 
 /// The first bytes of a shard, up to its data, and its tensors at their places.
-pub(super) fn lay_out(shard: &NewShard, number: usize, output: &Path) -> Result<(Vec<u8>, Vec<TensorInfo>)> {
+pub(crate) fn lay_out(shard: &NewShard, number: usize, output: &Path) -> Result<(Vec<u8>, Vec<TensorInfo>)> {
     let mut order: Vec<usize> = (0..shard.tensors.len()).collect();
     order.sort_by_key(|at| std::cmp::Reverse(shard.tensors[*at].dtype.bitsize()));
     let mut placed = shard.tensors.clone();

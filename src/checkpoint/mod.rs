@@ -73,3 +73,9 @@ pub use tensor::TensorInfo;
 pub(crate) use tensor::check_list;
 pub use unfinished::{Abandoned, Unfinished};
 pub(crate) use verbatim::{MOST_DIMENSIONS, Verbatim};
+#[cfg(feature = "containers")]
+pub(crate) use {
+    file::{Handles, read_exact_at},
+    lay_out::lay_out,
+    problem::cut,
+};

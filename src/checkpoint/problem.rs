@@ -187,7 +187,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// The text, cut short: for messages of serde_json, which escapes but does not cut.
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     let end = text.char_indices().nth(2 * SHOWN).map(|(at, _)| at);
     end.map_or_else(|| text.to_owned(), |end| format!("{}…", &text[..end]))
 }

@@ -34,6 +34,10 @@ Examples:
     lopper prune llama/ -o packed/ --sparsity 0.5 --pack sparse-bitmask
   A quarter of the filters of a Keras model, those of the smallest L1 norm:
     lopper prune model.safetensors -o out.safetensors --sparsity 0.25 --unit row --norm l1 --layout in-out
+  The weights of other programs' files, into a copy, or into safetensors:
+    lopper prune model.gguf -o half.gguf --sparsity 0.5
+    lopper prune model.keras -o half.keras --sparsity 0.5
+    lopper prune pytorch_model.bin -o half.safetensors --sparsity 0.5
   A rule for each kind of layer; look at it first:
     lopper recipe check recipe.toml llama/
     lopper prune llama/ -o pruned/ --recipe recipe.toml
@@ -162,6 +166,8 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Hold two checkpoints side by side; needs no GPU
     Compare(CompareArgs),
+    /// Write the tensors of a file to one of another format: NumPy, PyTorch, GGUF, ONNX, Keras
+    Convert(super::convert::ConvertArgs),
     /// Look at a recipe of several rules
     Recipe(RecipeArgs),
     /// Check a pruned checkpoint against its original and its recipe, on the CPU
@@ -194,7 +200,7 @@ pub enum Command {
 #[command(after_help = PRUNE_HELP)]
 #[command(group = ArgGroup::new("how much").required(true).args(["sparsity", "threshold", "keep", "schedule", "recipe"]))]
 pub struct PruneArgs {
-    /// A .safetensors file, or the folder or index of a sharded checkpoint
+    /// A .safetensors file, or the folder or index of a sharded checkpoint; or a file that `lopper convert` reads
     pub input: PathBuf,
     /// Where the pruned checkpoint goes; never over the input
     #[arg(short, long, required_unless_present = "dry_run")]

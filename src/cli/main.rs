@@ -6,6 +6,8 @@ mod activations;
 mod args;
 mod bench;
 mod compare;
+mod container;
+mod convert;
 mod device;
 mod devices;
 mod file;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         args::Command::Inspect(args) => inspect::run(&args),
         args::Command::Sweep(args) => sweep::run(&args),
         args::Command::Compare(args) => compare::run(&args),
+        args::Command::Convert(args) => convert::run(&args),
         args::Command::Recipe(args) => recipe::run(&args),
         args::Command::Verify(args) => verify::run(&args),
         args::Command::Schedule(args) => schedule::run(&args),

@@ -9,6 +9,7 @@ use lopper::packed::{self, PackOptions};
 use lopper::pruner::{Action, Options, Plan, Progress, Pruner, Recipe, Report, TensorReport};
 
 use super::args::PruneArgs;
+use super::container;
 use super::device;
 use super::file::{NewFile, json};
 use super::pack;
@@ -22,6 +23,9 @@ use super::text::{self, bytes, count, percent};
 
 pub fn run(args: &PruneArgs) -> Result<ExitCode> {
     let asked = args.rule.recipe("prune")?;
+    if let Some(container) = container::of(args)? {
+        return container::prune(args, &container, asked);
+    }
     // Planned before the GPU is asked for anything: a misspelt glob fails at once, on any machine.
     let checkpoint = Checkpoint::open(&args.input)?;
     let recipe = if args.from_mask { asked.among_remaining(&checkpoint)? } else { asked };
@@ -97,7 +101,7 @@ pub fn run(args: &PruneArgs) -> Result<ExitCode> {
 }
 
 /// What a dry run shows: each tensor, how much of it goes, and why.
-fn preview(plan: &Plan, infos: &[TensorInfo], recipe: &Recipe) -> String {
+pub fn preview(plan: &Plan, infos: &[TensorInfo], recipe: &Recipe) -> String {
     let mut grid = Grid::new(&["tensor", "dtype", "shape", "weights", "pruned", "why"], &[3, 4]);
     for (planned, info) in plan.tensors.iter().zip(infos) {
         let weights = planned.shape.weights();
@@ -114,7 +118,7 @@ fn preview(plan: &Plan, infos: &[TensorInfo], recipe: &Recipe) -> String {
 }
 
 /// What a run shows: tensors that were pruned, those that were copied, and the totals.
-fn outcome(report: &Report) -> String {
+pub fn outcome(report: &Report) -> String {
     let of = |action| report.tensors.iter().filter(move |t| t.action == action);
     let sum = |members: &[&TensorReport], part: fn(&TensorReport) -> u64| members.iter().map(|t| part(t)).sum::<u64>();
 

@@ -7,6 +7,8 @@
 
 mod arrange;
 mod compat;
+#[cfg(feature = "containers")]
+mod container;
 mod ends;
 mod meter;
 mod owl;
