@@ -68,6 +68,7 @@ pub use output::{Committed, Output};
 pub(crate) use problem::quoted;
 pub use problem::{CheckpointProblem, HeaderProblem};
 pub use read::{Checkpoint, Shard};
+pub(crate) use scaffold::Scaffold;
 pub(crate) use settle::counts;
 pub use tensor::TensorInfo;
 pub(crate) use tensor::check_list;

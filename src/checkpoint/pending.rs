@@ -59,7 +59,7 @@ pub(super) fn rename_all(files: Vec<Pending>, force: bool, unfinished: &Unfinish
         }
         renamed.push((path, to));
     }
-    made.placed = true;
+    made.placed = !renamed.iter().any(|(_, to)| made.holds(to));
     made.folders.clear();
     Ok(())
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use super::file::Identity;
 use super::folder::TEMPORARY;
 use super::pending::Pending;
-use super::place::refused;
+use super::place::{refused, resolve};
 use super::unfinished::Unfinished;
 use crate::{Error, Result};
 
@@ -29,12 +29,20 @@ pub(super) fn other(number: usize) -> String {
 }
 
 #[derive(Debug)]
-pub(super) struct Scaffold {
+pub(crate) struct Scaffold {
     path: PathBuf,
     unfinished: Unfinished,
 }
 
 impl Scaffold {
+    /// A new one in the folder where `beside` will be, or else in the nearest that exists, for files that are made on the way to
+    /// an output; they count as none.
+    pub(crate) fn on_the_way(beside: &Path, unfinished: &Unfinished) -> Result<Self> {
+        let path = resolve(beside.parent().unwrap_or(beside))?;
+        let folder = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(&path);
+        Self::new(folder, unfinished)
+    }
+
     /// A new one in `folder`.
     pub(super) fn new(folder: &Path, unfinished: &Unfinished) -> Result<Self> {
         let mut builder = tempfile::Builder::new();
@@ -55,7 +63,7 @@ impl Scaffold {
         Self { path, unfinished: unfinished.clone() }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 

@@ -52,13 +52,14 @@ impl Unfinished {
     }
 
     /// Removes what was made for outputs that are not finished, as far as the system lets it; work that another run can
-    /// go on from stays.
+    /// go on from stays, unless it is inside what goes.
     ///
     /// For a program that ends now and cannot wait for the threads that write: whichever of them creates, commits or
     /// drops an output after this waits for ever.
     pub fn abandon(&self) -> Abandoned {
         let mut made = self.lock();
-        for standing in std::mem::take(&mut made.scaffolds) {
+        // Those first that may be inside another.
+        for standing in std::mem::take(&mut made.scaffolds).into_iter().rev() {
             made.leave(standing);
         }
         for folder in made.folders.iter().rev() {
@@ -86,9 +87,14 @@ impl Made {
     /// Forgets a scaffold, and removes it unless it lasts.
     pub(super) fn take_down(&mut self, path: &Path) {
         while let Some(at) = self.scaffolds.iter().position(|standing| standing.path == path) {
-            let standing = self.scaffolds.swap_remove(at);
+            let standing = self.scaffolds.remove(at);
             self.leave(standing);
         }
+    }
+
+    /// Whether a path is inside a scaffold: what is made on the way to an output, and goes with it.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        self.scaffolds.iter().any(|standing| path.starts_with(&standing.path))
     }
 
     fn leave(&mut self, Standing { path, lasts }: Standing) {
@@ -101,7 +107,48 @@ impl Made {
                     let _ = fs::remove_file(entry.path());
                 }
             }
+            self.kept = self.kept.take().filter(|kept| !kept.starts_with(&path));
             let _ = fs::remove_dir_all(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::{NewFiles, Sources};
+    use super::super::scaffold::Scaffold;
+    use super::*;
+
+    #[test]
+    fn what_is_inside_a_scaffold_is_no_output_and_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = || {
+            let unfinished = Unfinished::default();
+            let outer = Scaffold::new(&fs::canonicalize(folder.path()).unwrap(), &unfinished).unwrap();
+            (unfinished, outer)
+        };
+        let (unfinished, outer) = begin();
+        let files = NewFiles::file(&outer.path().join("dense"), &Sources::default(), false, &unfinished).unwrap();
+        files.commit().unwrap();
+        assert!(outer.path().join("dense").is_file());
+        assert_eq!(unfinished.abandon(), Abandoned { placed: false, kept: None });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        // To drop it would be to wait for ever.
+        std::mem::forget(outer);
+
+        let (unfinished, outer) = begin();
+        let inner = Scaffold::new(outer.path(), &unfinished).unwrap();
+        inner.lasts(true);
+        assert_eq!(unfinished.abandon(), Abandoned { placed: false, kept: None });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        std::mem::forget((inner, outer));
+
+        let (unfinished, outer) = begin();
+        let inner = Scaffold::new(outer.path(), &unfinished).unwrap();
+        inner.lasts(true);
+        drop(inner);
+        assert!(unfinished.kept().is_some());
+        drop(outer);
+        assert!(unfinished.kept().is_none() && fs::read_dir(folder.path()).unwrap().count() == 0);
     }
 }

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::pack::{PackOptions, Packed, pack};
-use crate::checkpoint::{Checkpoint, NewFiles, Sources};
+use crate::checkpoint::{Checkpoint, NewFiles, Scaffold, Sources};
 use crate::pruner::{OnProgress, Options, Pruner, Recipe, Report};
-use crate::{Error, OnBytes, Result};
+use crate::{OnBytes, Result};
 
 /// Prunes a checkpoint as [`Pruner::prune`] does and packs what came of it as [`pack`] does, by two passes: how large a packed
 /// file will be is known once it is pruned. Between them the pruned checkpoint lies in a folder `.lopper-…` beside the output,
-/// which so needs room for both; it is gone afterwards, whatever happens short of a kill. Nothing has a final name before all is
-/// done. `options.force` counts, that of `packing` does not.
+/// which so needs room for both; it is gone afterwards, whatever happens short of a kill, and
+/// [`Unfinished::abandon`](crate::checkpoint::Unfinished::abandon) removes it. Nothing has a final name before all is done. `options.force` counts, that of `packing` does not.
 ///
 /// # Errors
 /// Those of [`Pruner::prune`] and of [`pack`].
@@ -37,10 +37,7 @@ pub fn prune(
         false => drop(NewFiles::file(output, &sources, options.force, &unfinished)?),
     }
     drop(checkpoint);
-    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let beside = parent.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let made = tempfile::Builder::new().prefix(".lopper-pack-").tempdir_in(beside);
-    let dense = made.map_err(Error::io("create a folder in", beside))?;
+    let dense = Scaffold::on_the_way(output, &unfinished)?;
     let pruned = if is_folder { dense.path().join("pruned") } else { dense.path().join(name) };
     let report = pruner.prune(input, &pruned, recipe, options, on_pruned)?;
     let packing = PackOptions { force: options.force, ..packing.clone() };
