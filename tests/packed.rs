@@ -12,7 +12,7 @@ use common::files::{Tensors, write};
 use common::{Fill, Random, file_dtype, gpu, weights};
 use lopper::checkpoint::{Checkpoint, Unfinished};
 use lopper::packed::{self, PackOptions, Packed, Packing, Unpacked};
-use lopper::pruner::Selection;
+use lopper::pruner::{Options, Progress, Pruner, Recipe, Rule, Selection, Target};
 use lopper::sparse::{Format, SparseMatrix};
 use lopper::{Dtype, Result, reference};
 use safetensors::{Dtype as FileDtype, SafeTensors};
@@ -267,6 +267,43 @@ fn growth_is_refused_and_signs_of_zeros_are_kept_unless_told() {
     assert!(forced.bytes > forced.bytes_before && forced.tensors.iter().all(|t| t.kept == 4096));
     assert!(
         unpack(&input, &at("no.safetensors")).unwrap_err().to_string().contains("nothing in this checkpoint is packed")
+    );
+}
+
+#[test]
+fn what_cannot_be_packed_is_refused_before_it_is_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let pruner = Pruner::new(gpu().clone());
+    let recipe: Recipe = Rule::new(Target::Sparsity(0.9)).into();
+    let refused = |input: &Path, packing: Packing| {
+        let packing = PackOptions { packing, ..PackOptions::default() };
+        let never = |_: &Progress| -> ControlFlow<()> { panic!("it is pruned") };
+        let paths = (input, &*at("no"));
+        packed::prune(&pruner, paths, &recipe, &Options::default(), &packing, (&never, &on)).unwrap_err().to_string()
+    };
+    let halves = weights(Dtype::F16, 64, 66, Fill::Normal, 3);
+    let odd: Tensors = vec![("odd.weight", FileDtype::F16, vec![64, 66], halves)];
+    let input = write(at("in.safetensors"), &odd, &[]);
+    let says = refused(&input, Packing::Sparse24Bitmask);
+    assert!(says.contains("none of the 1 tensors") && says.contains("66 columns, no multiple of 4"), "{says}");
+    fs::create_dir(at("quantized")).unwrap();
+    write(at("quantized/model.safetensors"), &odd, &[]);
+    fs::write(at("quantized/config.json"), "{\"quantization_config\": {\"quant_method\": \"gptq\"}}").unwrap();
+    let says = refused(&at("quantized"), Packing::SparseBitmask);
+    assert!(says.contains("its `quantization_config` says already"), "{says}");
+    let mut both = odd.clone();
+    both.extend(small(Packing::SparseBitmask));
+    let says = refused(&write(at("both.safetensors"), &both, &[]), Packing::TiledBitmask);
+    assert!(says.contains("the checkpoint is packed already"), "{says}");
+    assert!(!at("no").exists());
+
+    let (packing, into) = (PackOptions::default(), at("new/"));
+    let pruned = |_: &Progress| ControlFlow::Continue(());
+    packed::prune(&pruner, (&input, &into), &recipe, &Options::default(), &packing, (&pruned, &on)).unwrap();
+    assert!(at("new/in.safetensors").is_file());
+    assert!(
+        fs::read_dir(folder.path()).unwrap().all(|e| !e.unwrap().file_name().to_string_lossy().contains(".lopper"))
     );
 }
 

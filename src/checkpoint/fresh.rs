@@ -234,7 +234,8 @@ impl Fresh {
     }
 }
 
-fn is_folder(path: &Path) -> bool {
+/// Whether a file that goes there goes into it, under a name of its own.
+pub(crate) fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().as_encoded_bytes().last().is_some_and(|b| std::path::is_separator(char::from(*b)))
 }
 

@@ -59,6 +59,7 @@ mod zeros;
 pub use begin::Earlier;
 pub(crate) use begin::{Past, Resumable};
 pub use files::{NewFiles, Sources};
+pub(crate) use fresh::is_folder;
 pub use fresh::{Fresh, FreshDescriptor, NewShard};
 pub(crate) use head::digest;
 pub use header::MAX_HEADER_BYTES;

@@ -2,11 +2,14 @@
 //! as it is, to the byte.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Packing;
+use crate::Error;
+use crate::checkpoint::Checkpoint;
 
 /// Its file.
 pub(super) const FILE: &str = "config.json";
@@ -36,18 +39,35 @@ pub(super) fn section(packing: Packing, ignore: &[String], sparsity: f64) -> Val
     })
 }
 
+/// What is wrong with a checkpoint's file.
+pub(super) fn bad(checkpoint: &Checkpoint, problem: String) -> Error {
+    let folder = checkpoint.shards()[0].path().parent().unwrap_or(Path::new(""));
+    Error::Data { path: folder.join(FILE), tensor: None, problem }
+}
+
+/// Whether a text that a section can be put into has no other entries.
+///
+/// # Errors
+/// Where it is no object, or has such a section.
+pub(super) fn check(text: &str) -> Result<bool, String> {
+    let entries = entries(text)?;
+    match [SECTION, SPARSITY].into_iter().find(|section| entries.contains_key(*section)) {
+        Some(section) => Err(format!(
+            "its `{section}` says already that weights are quantized or packed: such a checkpoint is not packed"
+        )),
+        None => Ok(entries.is_empty()),
+    }
+}
+
 /// The text with the section in front of its other entries.
 ///
 /// # Errors
 /// Where it is no object, or has such a section.
 pub(super) fn with(text: &str, section: &Value) -> Result<String, String> {
-    let entries = entries(text)?;
-    if entries.contains_key(SECTION) || entries.contains_key(SPARSITY) {
-        return Err("it says already that weights are quantized or packed: such a checkpoint is not packed".into());
-    }
+    let empty = check(text)?;
     let start = text.find('{').ok_or("it is no object")? + 1;
     let section = serde_json::to_string_pretty(section).map_err(|error| error.to_string())?.replace('\n', "\n  ");
-    let comma = if entries.is_empty() { "" } else { "," };
+    let comma = if empty { "" } else { "," };
     Ok(format!("{}\n  \"{SECTION}\": {section}{comma}{}", &text[..start], &text[start..]))
 }
 

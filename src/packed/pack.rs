@@ -112,24 +112,8 @@ pub fn pack(
     progress: OnBytes<'_>,
 ) -> Result<Packed> {
     let packing = options.packing;
-    if let Some(packed) = parts::find(checkpoint)?.first() {
-        let info = &checkpoint.tensors()[packed.values];
-        return Err(checkpoint.bad(info.shard, &info.name, "the checkpoint is packed already: unpack it first".into()));
-    }
-    let (mut left, mut candidates) = (Vec::new(), Vec::new());
-    let chosen = selected(checkpoint, options.selection.as_ref())?;
-    for (tensor, info) in checkpoint.tensors().iter().enumerate().filter(|(tensor, _)| chosen[*tensor]) {
-        let Some(dtype) = info.prunable() else { continue };
-        match packing.refuses(info) {
-            Some(why) => left.push(TensorLeft { name: info.name.clone(), why }),
-            None => {
-                let size = tiled::matrix_of(&info.shape);
-                let (name, shape, rows, cols) = (info.name.clone(), info.shape.clone(), size.rows, size.cols);
-                let matrix = Matrix { name, dtype, shape, rows, cols };
-                candidates.push(Candidate { tensor, matrix, tally: Tally::default(), spans: Vec::new() });
-            }
-        }
-    }
+    let meant = selected(checkpoint, options.selection.as_ref())?;
+    let (mut candidates, mut left) = candidates(checkpoint, &meant, packing, output)?;
     let bytes_of = |candidate: &Candidate| checkpoint.tensors()[candidate.tensor].bytes();
     let looked_at: u64 = candidates.iter().map(bytes_of).sum();
     let total = looked_at + checkpoint.total_bytes();
@@ -159,10 +143,7 @@ pub fn pack(
         left.push(TensorLeft { name: candidate.matrix.name, why });
     }
     if packed.is_empty() {
-        let first = left.first().map(|left| format!(": {}: {}", quoted(&left.name), left.why)).unwrap_or_default();
-        let number = left.len();
-        let reason = format!("as {packing}, none of the {number} tensors that are meant gets smaller{first}");
-        return Err(Error::Output { path: output.to_owned(), reason });
+        return Err(none_smaller(packing, &left, output));
     }
     let section = packing.is_compressed_tensors().then(|| {
         let zeros: u64 = packed.iter().map(|(c, _)| c.matrix.rows * c.matrix.cols - c.tally.kept).sum();
@@ -191,6 +172,51 @@ pub fn pack(
     });
     let tensors = tensors.collect();
     Ok(Packed { path: done.path, packing, bytes_before: before, bytes, tensors, left, quantization_config: section })
+}
+
+/// Those of the tensors that are meant that can be packed, as far as that is known before their weights are, and the others.
+///
+/// # Errors
+/// Those of [`pack`] that do not depend on weights.
+pub(super) fn candidates(
+    checkpoint: &Checkpoint,
+    meant: &[bool],
+    packing: Packing,
+    output: &Path,
+) -> Result<(Vec<Candidate>, Vec<TensorLeft>)> {
+    if let Some(packed) = parts::find(checkpoint)?.first() {
+        let info = &checkpoint.tensors()[packed.values];
+        return Err(checkpoint.bad(info.shard, &info.name, "the checkpoint is packed already: unpack it first".into()));
+    }
+    if packing.is_compressed_tensors()
+        && let Some(text) = checkpoint.other_file(config::FILE, config::MOST)?
+    {
+        config::check(&text).map_err(|problem| config::bad(checkpoint, problem))?;
+    }
+    let (mut candidates, mut left) = (Vec::new(), Vec::new());
+    for (tensor, info) in checkpoint.tensors().iter().enumerate().filter(|(tensor, _)| meant[*tensor]) {
+        let Some(dtype) = info.prunable() else { continue };
+        match packing.refuses(info) {
+            Some(why) => left.push(TensorLeft { name: info.name.clone(), why }),
+            None => {
+                let size = tiled::matrix_of(&info.shape);
+                let (name, shape, rows, cols) = (info.name.clone(), info.shape.clone(), size.rows, size.cols);
+                let matrix = Matrix { name, dtype, shape, rows, cols };
+                candidates.push(Candidate { tensor, matrix, tally: Tally::default(), spans: Vec::new() });
+            }
+        }
+    }
+    if candidates.is_empty() {
+        return Err(none_smaller(packing, &left, output));
+    }
+    Ok((candidates, left))
+}
+
+fn none_smaller(packing: Packing, left: &[TensorLeft], output: &Path) -> Error {
+    let first = left.first().map(|left| format!(": {}: {}", quoted(&left.name), left.why)).unwrap_or_default();
+    let number = left.len();
+    let reason = format!("as {packing}, none of the {number} tensors that are meant gets smaller{first}");
+    Error::Output { path: output.to_owned(), reason }
 }
 
 /// How many values are stored.

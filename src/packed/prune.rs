@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::pack::{PackOptions, Packed, pack};
-use crate::checkpoint::{Checkpoint, NewFiles, Scaffold, Sources};
-use crate::pruner::{OnProgress, Options, Pruner, Recipe, Report};
+use super::pack::{PackOptions, Packed, candidates, pack};
+use crate::checkpoint::{Checkpoint, NewFiles, Scaffold, Sources, is_folder};
+use crate::pruner::{OnProgress, Options, Pruner, Recipe, Report, selected_of};
 use crate::{OnBytes, Result};
 
 /// Prunes a checkpoint as [`Pruner::prune`] does and packs what came of it as [`pack`] does, by two passes: how large a packed
@@ -24,21 +24,23 @@ pub fn prune(
 ) -> Result<(Report, Packed)> {
     let checkpoint = Checkpoint::open(input)?;
     // What would be refused in the end is refused now.
+    let meant = selected_of(Some(recipe), packing.selection.as_ref(), checkpoint.tensors())?;
+    candidates(&checkpoint, &meant, packing.packing, output)?;
     let (mut sources, unfinished) = (Sources::default(), pruner.unfinished());
     sources.add(&checkpoint);
-    let is_folder = checkpoint.is_folder();
+    let many = checkpoint.is_folder();
     let name = checkpoint.shards()[0].name.clone();
-    let output = match !is_folder && output.is_dir() {
+    let output = match !many && is_folder(output) {
         true => &output.join(&name),
         false => output,
     };
-    match is_folder {
+    match many {
         true => drop(NewFiles::folder(output, &[], &sources, options.force, &unfinished)?),
         false => drop(NewFiles::file(output, &sources, options.force, &unfinished)?),
     }
     drop(checkpoint);
     let dense = Scaffold::on_the_way(output, &unfinished)?;
-    let pruned = if is_folder { dense.path().join("pruned") } else { dense.path().join(name) };
+    let pruned = if many { dense.path().join("pruned") } else { dense.path().join(name) };
     let report = pruner.prune(input, &pruned, recipe, options, on_pruned)?;
     let packing = PackOptions { force: options.force, ..packing.clone() };
     let packed = pack(&Checkpoint::open(&pruned)?, output, &packing, &unfinished, on_packed)?;

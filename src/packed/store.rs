@@ -58,11 +58,10 @@ pub(super) fn begin(
     if let Some(section) = section
         && let Some(text) = checkpoint.other_file(config::FILE, config::MOST)?
     {
-        let wrong = |problem| {
-            let folder = checkpoint.shards()[0].path().parent().unwrap_or(Path::new(""));
-            Error::Data { path: folder.join(config::FILE), tensor: None, problem }
-        };
-        others.push((config::FILE.to_owned(), config::with(&text, section).map_err(wrong)?.into_bytes()));
+        others.push((
+            config::FILE.to_owned(),
+            config::with(&text, section).map_err(|problem| config::bad(checkpoint, problem))?.into_bytes(),
+        ));
     }
     let what = FreshDescriptor { from: checkpoint, sources: Sources::default(), shards, others };
     Ok((Fresh::create(what, output, options.force, unfinished)?, places))

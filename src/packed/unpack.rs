@@ -184,11 +184,7 @@ fn begin(
     if all.iter().any(|parts| parts.packing.is_compressed_tensors())
         && let Some(text) = checkpoint.other_file(config::FILE, config::MOST)?
     {
-        let wrong = |problem| {
-            let folder = checkpoint.shards()[0].path().parent().unwrap_or(Path::new(""));
-            Error::Data { path: folder.join(config::FILE), tensor: None, problem }
-        };
-        let less = config::without(&text).map_err(wrong)?;
+        let less = config::without(&text).map_err(|problem| config::bad(checkpoint, problem))?;
         others.extend(less.map(|text| (config::FILE.to_owned(), text.into_bytes())));
     }
     let what = FreshDescriptor { from: checkpoint, sources: Sources::default(), shards, others };

@@ -43,5 +43,5 @@ pub use report::{Action, AdapterReport, Report, RuleReport, Seconds, TensorRepor
 pub use rule::{Layout, Rule, Selection};
 pub use run::{Options, Pruner};
 pub use score::Score;
-pub(crate) use selected::{selected, selected_by};
+pub(crate) use selected::{selected, selected_by, selected_of};
 pub use verify::{Against, CutScope, Mismatch, TensorVerification, Verification, verify};

@@ -6,10 +6,20 @@ use crate::{Result, Target};
 
 /// By a selection; else those that the recipe in the checkpoint's metadata prunes; else those that are pruned by default.
 pub(crate) fn selected(checkpoint: &Checkpoint, selection: Option<&Selection>) -> Result<Vec<bool>> {
-    match (selection, checkpoint.metadata(Recipe::METADATA_KEY)?) {
-        (Some(selection), _) => selected_by(selection, checkpoint.tensors()),
-        (None, Some(recipe)) => planned(&Recipe::from_toml(&recipe)?, checkpoint.tensors()),
-        (None, None) => selected_by(&Selection::default(), checkpoint.tensors()),
+    let recipe = checkpoint.metadata(Recipe::METADATA_KEY)?.map(|recipe| Recipe::from_toml(&recipe)).transpose()?;
+    selected_of(recipe.as_ref(), selection, checkpoint.tensors())
+}
+
+/// By a selection; else those that the recipe prunes; else those that are pruned by default.
+pub(crate) fn selected_of(
+    recipe: Option<&Recipe>,
+    selection: Option<&Selection>,
+    tensors: &[TensorInfo],
+) -> Result<Vec<bool>> {
+    match (selection, recipe) {
+        (Some(selection), _) => selected_by(selection, tensors),
+        (None, Some(recipe)) => planned(recipe, tensors),
+        (None, None) => selected_by(&Selection::default(), tensors),
     }
 }
 
