@@ -128,6 +128,16 @@ fn amounts_that_cannot_be() {
 }
 
 #[test]
+fn layers_without_norms() {
+    let no_matrix = |name: &String| !name.starts_with("model.layers.1.") || name.contains("layernorm");
+    let model = other(|m| m.tensors.retain(|name, _| no_matrix(name)));
+    says(
+        &refused(&model, LLAMA_CONFIG, Kind::Layer, half()),
+        &["`model.layers.1.input_layernorm.weight`", "no tensor of unit 1 of `model.layers`", "give --score file"],
+    );
+}
+
+#[test]
 fn networks_and_recipes_with_tied_weights() {
     let temp = tempfile::tempdir().unwrap();
     let mut model = Model::of(Dtype::F32);
