@@ -209,6 +209,41 @@ fn a_recipe_couples_what_no_pattern_knows_and_ties_go_by_index() {
 }
 
 #[test]
+fn a_file_of_scores_may_have_a_number_for_each_row() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut model = Model::of(Dtype::F32);
+    model.add("a.weight", &[8, 5]);
+    model.add("a.bias", &[8]);
+    model.add("b.weight", &[5, 8]);
+    model.write(temp.path(), &["in.safetensors"]);
+    let mut own = Model::of(Dtype::F32);
+    for name in ["a", "a.bias"] {
+        let rows = [1.0f32, 1.0, 5.0, -5.0, 0.0, 3.0, 9.0, 9.0];
+        own.tensors.insert(name.into(), (vec![8], rows.map(f32::to_le_bytes).concat()));
+    }
+    own.write(temp.path(), &["scores.safetensors"]);
+    let checkpoint = Checkpoint::open(&temp.path().join("in.safetensors")).unwrap();
+    let couples = recipe::from_toml(
+        r#"
+        [[couple]]
+        members = [
+            { tensor = "a.weight", axis = "rows", group = 2 },
+            { tensor = "a.bias", axis = "rows", group = 2 },
+            { tensor = "b.weight", axis = "columns", group = 2 },
+        ]"#,
+    );
+    let couplings = of_couples(&couples.unwrap(), checkpoint.tensors()).unwrap();
+    let path = temp.path().join("scores.safetensors");
+    let score = Score::File { path, norm: Norm::L1, combine: Combine::Sum };
+    let options = Options { score, ..Options::new(Amount::new(Target::Sparsity(0.5))) };
+    let report = run(&checkpoint, &couplings, &temp.path().join("out.safetensors"), &options).unwrap();
+    // Of each of both vectors 2, 10, 3 and 18, though they are alike.
+    let coupling = &report.couplings[0];
+    assert_eq!(coupling.removed, [0, 2]);
+    assert_eq!((coupling.highest_removed, coupling.lowest_kept), (Some(6.0), Some(20.0)));
+}
+
+#[test]
 fn what_is_stopped_leaves_nothing() {
     let temp = folder(&llama(Dtype::F32), LLAMA_CONFIG);
     let checkpoint = Checkpoint::open(&temp.path().join("in")).unwrap();

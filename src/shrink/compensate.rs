@@ -13,7 +13,7 @@ use half::{bf16, f16};
 use super::coupling::bias_of;
 use super::report::ConsumerReport;
 use super::runs::Runs;
-use super::score::{told, vector};
+use super::score::{place_of, told, vector};
 use super::tiles::{Grid, Scratch, Tile};
 use super::{Couplings, Member, Place, Problem};
 use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
@@ -145,8 +145,9 @@ impl<'a> Consumer<'a> {
         number_type(info)?;
         let grid = Grid::new(member.tensor, info).ok_or_else(|| refused("it has no weights".into()))?;
         let bad = |problem: String| Problem::File { path: path.display().to_string(), problem };
-        let moments = vector(file, path, &info.name)?;
-        let moments = moments.ok_or_else(|| bad(format!("it has no moments for {}", quoted(&info.name))))?;
+        let place = place_of(file, &info.name);
+        let place = place.ok_or_else(|| bad(format!("it has no moments for {}", quoted(&info.name))))?;
+        let moments = vector(file, path, place)?;
         if moments.len() as u64 != 2 * inputs {
             let (name, found) = (quoted(&info.name), moments.len());
             return Err(bad(format!("{found} numbers for {name}, which takes {inputs}: means and mean squares")).into());
