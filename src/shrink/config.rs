@@ -106,6 +106,7 @@ impl Config {
             Sizes::Nothing => {}
             Sizes::Width(key) => config.set(key, &width().into()),
             Sizes::Heads { per_group, dim } => {
+                config.check_heads(width() * per_group)?;
                 config.set("num_attention_heads", &(width() * per_group).into());
                 config.set("num_key_value_heads", &width().into());
                 // Where it is not there, it is taken for the hidden size divided by the heads, which are fewer now.
@@ -122,6 +123,19 @@ impl Config {
             Sizes::Depth { .. } => config.keep_layers(kept[0], units[0])?,
         }
         Ok(config)
+    }
+
+    /// Refuses a number of heads that `transformers` does not load.
+    fn check_heads(&self, heads: u64) -> Result<(), Problem> {
+        let llama = self.value("model_type").is_some_and(|model| model == "llama");
+        match self.number("hidden_size")?.filter(|_| llama) {
+            Some(hidden) if heads > 0 && !hidden.is_multiple_of(heads) => {
+                let problem =
+                    format!("`hidden_size` is {hidden}, no multiple of the {heads} query heads that would stay");
+                Err(bad(format!("{problem}: transformers loads no LLaMA like that")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The number of layers, and what has an entry or a key for each; of so many `layers` these stay.
@@ -202,6 +216,18 @@ mod tests {
         assert_eq!(after.text, "{\n \"head_dim\": 64,\n \"num_attention_heads\": 6,\n \"num_key_value_heads\": 2\n}");
         let said = config("{\"head_dim\": 64, \"num_attention_heads\": 9, \"num_key_value_heads\": 3}");
         assert!(said.shrunk(&sizes, &[&[1]], &[3]).unwrap().text.starts_with("{\"head_dim\": 64,"));
+    }
+
+    #[test]
+    fn heads_of_llama_divide_its_width() {
+        let sizes = Sizes::Heads { per_group: 1, dim: 64 };
+        let of = |model: &str, kept: &[u64]| {
+            let text = format!("{{\"model_type\":\"{model}\",\"hidden_size\":256}}");
+            config(&text).shrunk(&sizes, &[kept], &[4])
+        };
+        assert!(of("llama", &[0, 3]).is_ok() && of("qwen2", &[0, 1, 3]).is_ok());
+        let problem = of("llama", &[0, 1, 3]).unwrap_err().to_string();
+        assert!(problem.contains("`hidden_size` is 256, no multiple of the 3 query heads"), "{problem}");
     }
 
     #[test]
