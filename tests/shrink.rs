@@ -149,6 +149,7 @@ fn heads_of_bert_compete_over_all_layers_and_are_listed() {
     let score = Score::Norm { norm: Norm::L1, combine: Combine::Sum, side: Side::Takes };
     let options = Options { score, ..options };
     let report = run(&checkpoint, &couplings, &temp.path().join("out"), &options).unwrap();
+    assert!(report.notes[0].contains("transformers below 5"), "{:?}", report.notes);
     let name = |layer: usize, part: &str| format!("bert.encoder.layer.{layer}.attention.{part}");
     let mut scores = Vec::new();
     for layer in 0..2 {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Couplings;
+use super::config::Sizes;
 use super::plan::Plan;
 use crate::checkpoint::TensorInfo;
 
@@ -28,6 +29,8 @@ pub struct Report {
     pub bytes_written: u64,
     /// Seconds that each pass took.
     pub seconds: Seconds,
+    /// What to know of the output before it is used, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// A coupling.
@@ -71,6 +74,18 @@ pub struct ConsumerReport {
     pub error: f64,
     /// The same without.
     pub error_uncompensated: f64,
+}
+
+/// What to know of an output in which these units stay.
+pub(super) fn notes(couplings: &Couplings, kept: &[Vec<u64>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let went = couplings.list.iter().zip(kept).any(|(coupling, kept)| (kept.len() as u64) < coupling.units);
+    if went && couplings.sizes == Sizes::PrunedHeads {
+        notes.push(
+            "config.json says which heads went under `pruned_heads`, which only transformers below 5 reads".into(),
+        );
+    }
+    notes
 }
 
 /// Seconds of each pass.

@@ -53,7 +53,8 @@ A recipe names tensors that hang together; those in whose names the stars stand 
     ]                            # and group = 64, where a unit is so many rows or columns
 
 Known by names are LLaMA-like and BERT-like models. config.json is changed where it says how many there are, and nothing else
-of it. Units of the same score go by their index, the lowest first.
+of it. BERT's heads that went are listed there under `pruned_heads`, which only transformers below 5 reads. Units of the same score
+go by their index, the lowest first.
 
 Exit codes: 0 done, 1 failed or stopped (nothing written, unless it says otherwise), 2 the command line makes no sense";
 
@@ -305,5 +306,6 @@ fn outcome(report: &Report) -> String {
         bytes(written as f64),
         text::seconds(seconds)
     );
-    format!("{grid}{biases}{}\n", paint(Paint::Bold, &totals))
+    let notes: String = report.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    format!("{grid}{biases}{}\n{notes}", paint(Paint::Bold, &totals))
 }
