@@ -114,6 +114,8 @@ fn amounts_that_cannot_be() {
         &["cannot compete", "`intermediate_size` of config.json is one for all"],
     );
     says(&of(Kind::Neuron, Amount::new(Target::Threshold(1e9))), &["would keep none"]);
+    let message = refused(&bert(Dtype::F32), BERT_CONFIG, Kind::Head, Amount { global: true, ..keep(7) });
+    says(&message, &["all 2 couplings together have 6 heads, 7 cannot stay"]);
     // Layers are of different scales, and so are their numbers below a threshold.
     let mut model = llama(Dtype::F32);
     for part in ["gate", "up", "down"] {
