@@ -25,6 +25,8 @@ pub struct Options {
     /// A safetensors file with the moments of inputs, from which biases are made that make up for what goes: a tensor
     /// `[2, inputs]` for each tensor that takes units, under its name; the mean of each input, and that of its square.
     pub moments: Option<PathBuf>,
+    /// More files that the output may not replace, such as the network or recipe that says what hangs together.
+    pub sources: Vec<PathBuf>,
     /// Replace an output that exists.
     pub force: bool,
 }
@@ -32,7 +34,7 @@ pub struct Options {
 impl Options {
     /// So much, by norms; no new biases, nothing replaced.
     pub fn new(amount: Amount) -> Self {
-        Self { amount, score: Score::default(), moments: None, force: false }
+        Self { amount, score: Score::default(), moments: None, sources: Vec::new(), force: false }
     }
 }
 
@@ -92,6 +94,7 @@ pub fn shrink(
     for file in [options.score.file(), options.moments.as_deref()].into_iter().flatten() {
         sources.add(&Checkpoint::open(file)?);
     }
+    options.sources.iter().try_for_each(|file| sources.add_file(file))?;
     let what = FreshDescriptor { from: checkpoint, sources, shards, others: plan.others() };
     let fresh = Fresh::create(what, output, options.force, unfinished)?;
     write(&plan, &order, checkpoint, &fresh, progress)?;

@@ -183,7 +183,11 @@ pub fn run(args: &ShrinkArgs) -> Result<ExitCode> {
     let couplings = args.couplings(&checkpoint)?;
     let drawn = Drawn::new(&couplings, checkpoint.tensors());
     let output = args.output.as_deref();
-    let new = |path: &PathBuf| NewFile::create(path, &args.input, output);
+    let read = args.read();
+    let new = |path: &PathBuf| {
+        NewFile::check_none_of(path, &read)?;
+        NewFile::create(path, &args.input, output)
+    };
     let html_file = args.html.as_ref().map(new).transpose()?;
     let report_file = args.report.as_ref().map(new).transpose()?;
     let Some(output) = output.filter(|_| !args.explain) else {
@@ -196,7 +200,7 @@ pub fn run(args: &ShrinkArgs) -> Result<ExitCode> {
     };
     let amount = args.amount().context("there is no amount")?;
     let moments = (args.compensate == CompensateWord::Bias).then(|| args.moments.clone()).flatten();
-    let options = Options { score: args.score(), moments, force: args.force, ..Options::new(amount) };
+    let options = Options { score: args.score(), moments, sources: read, force: args.force, ..Options::new(amount) };
     let stop = Stop::listen(report_file.as_ref().map(NewFile::temporary))?;
     let unfinished = Unfinished::default();
     stop.cleans_up(unfinished.clone());
@@ -237,6 +241,12 @@ impl ShrinkArgs {
             }
         };
         Ok(found.map_err(lopper::Error::from)?)
+    }
+
+    /// The files that are read, the checkpoint apart.
+    fn read(&self) -> Vec<PathBuf> {
+        let files = [&self.network, &self.recipe, &self.activations, &self.scores, &self.moments];
+        files.into_iter().flatten().cloned().collect()
     }
 
     fn amount(&self) -> Option<Amount> {
