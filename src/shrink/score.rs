@@ -179,18 +179,17 @@ fn from_file(
     for (name, group) in named {
         // Two names may be those of one vector: `a` and `a.weight`.
         let Some(place) = place_of(file, name).filter(|place| seen.insert(*place)) else { continue };
-        let values = vector(file, path, place)?;
-        let found = values.len() as u64;
-        match found {
-            n if n == coupling.units => vectors.push(values),
-            n if Some(n) == coupling.units.checked_mul(group) => {
-                vectors.push(values.chunks(group as usize).map(|unit| of_unit(norm, unit)).collect());
-            }
-            _ => {
-                let (name, units) = (quoted(name), coupling.units);
-                return Err(bad(format!("tensor {name} has {found} numbers, and there are {units} units")).into());
-            }
+        let rows = coupling.units.checked_mul(group);
+        let found = file.tensors()[place].shape.iter().product::<u64>();
+        if found != coupling.units && Some(found) != rows {
+            let (name, units) = (quoted(name), coupling.units);
+            return Err(bad(format!("tensor {name} has {found} numbers, and there are {units} units")).into());
         }
+        let values = vector(file, path, place)?;
+        vectors.push(match found == coupling.units {
+            true => values,
+            false => values.chunks(group as usize).map(|unit| of_unit(norm, unit)).collect(),
+        });
     }
     match &vectors[..] {
         [] => Err(bad(format!("it has no scores for {}", quoted(&coupling.name))).into()),
@@ -216,7 +215,7 @@ pub(super) fn place_of(file: &Checkpoint, name: &str) -> Option<usize> {
     place(name).or_else(|| place(bare))
 }
 
-/// All numbers of a file's tensor.
+/// All numbers of a file's tensor, of which the caller has made sure that there are as many as there may be.
 ///
 /// # Errors
 /// Those of reading; [`Problem::File`] where it holds no numbers, or one that is not finite.
