@@ -88,6 +88,7 @@ fn query_heads_go_with_the_heads_that_they_share() {
     let couplings = named(Kind::Head, &checkpoint).unwrap();
     let report =
         run(&checkpoint, &couplings, &temp.path().join("out"), &Options::new(Amount::new(Target::Keep(3)))).unwrap();
+    assert_eq!((report.unit, report.per_unit), ("head", 3));
     for (layer, coupling) in report.couplings.iter().enumerate() {
         let name = |part: &str| format!("model.layers.{layer}.self_attn.{part}_proj.weight");
         let parts = [("q", 0, 12), ("k", 0, 4), ("v", 0, 4), ("o", 1, 12)];

@@ -15,6 +15,8 @@ pub struct Report {
     pub lopper: &'static str,
     /// `neuron`, `head` or `layer`.
     pub unit: &'static str,
+    /// How many of these are in a unit of a coupling: query heads that share a key and a value head, else 1.
+    pub per_unit: u64,
     /// Who said what hangs together.
     pub couplings_by: String,
     /// The couplings, in the order of the model.

@@ -108,6 +108,7 @@ pub fn shrink(
     Ok(Report {
         lopper: env!("CARGO_PKG_VERSION"),
         unit: couplings.kind.name(),
+        per_unit: couplings.per_unit(),
         couplings_by: couplings.by.clone(),
         couplings: report::of_couplings(couplings, &kept, &scores),
         tensors: report::of_tensors(infos, &plan),

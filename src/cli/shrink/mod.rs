@@ -296,8 +296,8 @@ fn outcome(report: &Report) -> String {
     let mut grid =
         Grid::new(&["shrunk", "n", &unit, "kept", "highest score that went", "lowest that stayed"], &[1, 2, 3]);
     for (name, members) in groups(&report.couplings, |c| &c.name, |c| c.units) {
-        let (n, units) = (members.len().to_string(), count(members[0].units));
-        let kept = range(members.iter().map(|c| c.kept as f64));
+        let (n, units) = (members.len().to_string(), count(members[0].units * report.per_unit));
+        let kept = range(members.iter().map(|c| (c.kept * report.per_unit) as f64));
         let of = |score: fn(&shrink::CouplingReport) -> Option<f64>| range(members.iter().filter_map(|c| score(c)));
         grid.short_row([name, n, units, kept, of(|c| c.highest_removed), of(|c| c.lowest_kept)]);
     }
