@@ -246,6 +246,20 @@ fn a_file_of_scores_may_have_a_number_for_each_row() {
 }
 
 #[test]
+fn an_output_that_exists_is_refused_before_anything_is_read() {
+    let temp = folder(&llama(Dtype::F32), LLAMA_CONFIG);
+    let checkpoint = Checkpoint::open(&temp.path().join("in")).unwrap();
+    let couplings = named(Kind::Neuron, &checkpoint).unwrap();
+    fs::create_dir(temp.path().join("out")).unwrap();
+    fs::write(temp.path().join("out/mine"), "").unwrap();
+    let options = Options::new(Amount::new(Target::Keep(5)));
+    let never = |_, _, _| -> ControlFlow<()> { panic!("it is at work") };
+    let ended = shrink(&checkpoint, &couplings, &temp.path().join("out"), &options, &Unfinished::default(), &never);
+    let message = ended.unwrap_err().to_string();
+    assert!(message.contains("the folder is not empty"), "{message}");
+}
+
+#[test]
 fn what_is_stopped_leaves_nothing() {
     let temp = folder(&llama(Dtype::F32), LLAMA_CONFIG);
     let checkpoint = Checkpoint::open(&temp.path().join("in")).unwrap();

@@ -75,6 +75,13 @@ pub fn shrink(
     let mut marks = vec![0.0];
     // What needs no scores fails at once.
     options.amount.counts(couplings)?;
+    let mut sources = Sources::default();
+    sources.add(checkpoint);
+    for file in [options.score.file(), options.moments.as_deref()].into_iter().flatten() {
+        sources.add(&Checkpoint::open(file)?);
+    }
+    options.sources.iter().try_for_each(|file| sources.add_file(file))?;
+    sources.check_output(checkpoint, output, options.force)?;
     let config = Config::of(checkpoint)?;
     let scores = score::scores(checkpoint, couplings, &options.score, &|done, all| progress(Pass::Score, done, all))?;
     let kept = options.amount.choose(couplings, &scores)?;
@@ -90,11 +97,6 @@ pub fn shrink(
     let compensated = biases.consumers.clone();
     let plan = Plan::new(couplings, &kept, checkpoint, config.as_ref(), biases)?;
     let (shards, order) = plan.shards(checkpoint, (METADATA_KEY, &report::noted(couplings, &kept)))?;
-    let mut sources = Sources::default();
-    for file in [options.score.file(), options.moments.as_deref()].into_iter().flatten() {
-        sources.add(&Checkpoint::open(file)?);
-    }
-    options.sources.iter().try_for_each(|file| sources.add_file(file))?;
     let what = FreshDescriptor { from: checkpoint, sources, shards, others: plan.others() };
     let fresh = Fresh::create(what, output, options.force, unfinished)?;
     write(&plan, &order, checkpoint, &fresh, progress)?;
