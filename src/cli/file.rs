@@ -33,6 +33,17 @@ impl NewFile {
         Self::alone(path)
     }
 
+    /// Refuses a path that is one of these files, under any name.
+    pub fn check_none_of(path: &Path, read: &[PathBuf]) -> Result<()> {
+        let place = resolve(path)?;
+        for file in read {
+            if place == resolve(file)? {
+                bail!("will not write {}: {} is read; choose another name", path.display(), file.display());
+            }
+        }
+        Ok(())
+    }
+
     /// Opens it where there is no checkpoint.
     pub fn alone(path: &Path) -> Result<Self> {
         let (name, place) = (path.display(), resolve(path)?);
