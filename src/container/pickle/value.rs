@@ -38,9 +38,9 @@ impl Key {
 /// What a global of [`GLOBALS`] stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// `_rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)`, and without the last two.
+    /// `_rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks, marks)`, and without the last three.
     Tensor,
-    /// `_rebuild_tensor_v3(storage, offset, shape, strides, requires_grad, hooks, dtype)`.
+    /// `_rebuild_tensor_v3(storage, offset, shape, strides, requires_grad, hooks, dtype, marks)`, and without the last.
     TypedTensor,
     /// `_rebuild_parameter(tensor, requires_grad, hooks)`.
     Parameter,
@@ -156,6 +156,15 @@ pub fn called(values: &[Value], function: ValueId, arguments: ValueId) -> Result
                 (Call::Tensor, Some(dtype), _) => dtype,
                 _ => return Err("a tensor has no element type".into()),
             };
+            // What is left of a view that is not its storage's values as they are.
+            match argument(if *call == Call::Tensor { 6 } else { 7 }) {
+                None | Some(Value::Nothing) => {}
+                Some(Value::Dict(marks)) if marks.is_empty() => {}
+                Some(_) => {
+                    let what = "a tensor has marks of a negated or conjugated view: save it with .resolve_neg().resolve_conj()";
+                    return Err(what.into());
+                }
+            }
             let offset = argument(1).and_then(whole).ok_or("a tensor's offset is no number")?;
             let numbers = |number: usize| match argument(number) {
                 Some(Value::Tuple(ids)) => ids.iter().map(|id| whole(&values[*id])).collect::<Option<Vec<u64>>>(),
