@@ -52,12 +52,13 @@ impl NewContainer {
         for file in &input.beside {
             let path = input.files.path(*file);
             let name = path.file_name().unwrap_or_default();
-            if path.parent() != input.files.path(0).parent() || names.contains(&name) {
+            if folder(path) != folder(input.files.path(0)) || names.contains(&name) {
                 let (tensor, location) = (String::new(), path.display().to_string());
                 let why =
                     "in a folder below the model's: such models are read, and written only with their data beside them";
                 return Err(refused(Problem::External { tensor, location, why: why.into() }));
             }
+            sibling(path, &folder(output).join(name))?;
             names.push(name);
         }
         let mut taken = input.taken()?;
@@ -230,5 +231,49 @@ impl Container {
             return Err(self.files.problem(*file, problem));
         }
         Ok(taken)
+    }
+}
+
+/// The folder of a file: `.` of a bare name.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Refuses a copy of a file beside the input that would replace that file.
+fn sibling(from: &Path, to: &Path) -> Result<()> {
+    if let (Ok(from), Ok(real)) = (std::fs::canonicalize(from), std::fs::canonicalize(to))
+        && from == real
+    {
+        let reason = "it is a file of the input, which is never written to, and the output's data would get its name: \
+                      choose another folder";
+        return Err(Error::Output { path: to.to_owned(), reason: reason.into() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_and_one_behind_a_dot_are_in_one_folder() {
+        let same = |a: &str, b: &str| folder(Path::new(a)) == folder(Path::new(b));
+        assert!(same("model.onnx", "./weights.data"));
+        assert!(same("model.onnx", "././weights.data"));
+        assert!(same("./model.onnx", "weights.data"));
+        assert!(same("a/model.onnx", "a/./weights.data"));
+        assert!(!same("model.onnx", "./below/weights.data"));
+        assert!(!same("a/model.onnx", "weights.data"));
+    }
+
+    #[test]
+    fn data_beside_the_input_is_told_from_other_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("weights.data"), "1").unwrap();
+        std::fs::create_dir(at("out")).unwrap();
+        let refused = sibling(&at("weights.data"), &at("out/../weights.data")).unwrap_err().to_string();
+        assert!(refused.contains("a file of the input") && refused.contains("choose another folder"), "{refused}");
+        sibling(&at("weights.data"), &at("out/weights.data")).unwrap();
     }
 }
