@@ -38,11 +38,13 @@ pub(super) struct Laid {
 
 impl NewContainer {
     /// Begins a copy of `input` at `output`, of the same kind, to which all tensors are still to be written; all else is
-    /// copied. Files beside the input, which belong to it, come to lie beside the output under the same names.
+    /// copied. Files beside the input, which belong to it, come to lie beside the output under the same names, where `force`
+    /// replaces nothing.
     ///
     /// # Errors
     /// [`Error::Container`] if that kind is not written or two tensors share bytes; [`Error::Output`] if a file is one of the
-    /// input or exists and `force` is false; [`Error::Io`] if something cannot be read or written.
+    /// input, or exists and `force` is false, or exists beside the output, forced or not; [`Error::Io`] if something cannot be
+    /// read or written.
     pub fn like(input: &Container, output: &Path, force: bool, unfinished: &Unfinished) -> Result<Self> {
         let refused = |problem| Error::Container { path: output.to_owned(), problem };
         if matches!(input.kind, Kind::Torch | Kind::Safetensors) {
@@ -239,13 +241,19 @@ fn folder(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Refuses a copy of a file beside the input that would replace that file.
+/// Refuses a copy of a file beside the input that would replace that file or any other: those may be of other models, whatever
+/// is forced for the model itself.
 fn sibling(from: &Path, to: &Path) -> Result<()> {
     if let (Ok(from), Ok(real)) = (std::fs::canonicalize(from), std::fs::canonicalize(to))
         && from == real
     {
         let reason = "it is a file of the input, which is never written to, and the output's data would get its name: \
                       choose another folder";
+        return Err(Error::Output { path: to.to_owned(), reason: reason.into() });
+    }
+    if std::fs::symlink_metadata(to).is_ok() {
+        let reason = "it exists, and data beside a model is never replaced, since it may be another model's: choose another \
+                      folder, or delete it";
         return Err(Error::Output { path: to.to_owned(), reason: reason.into() });
     }
     Ok(())
@@ -267,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn data_beside_the_input_is_told_from_other_files() {
+    fn data_beside_a_model_is_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("weights.data"), "1").unwrap();
@@ -275,5 +283,8 @@ mod tests {
         let refused = sibling(&at("weights.data"), &at("out/../weights.data")).unwrap_err().to_string();
         assert!(refused.contains("a file of the input") && refused.contains("choose another folder"), "{refused}");
         sibling(&at("weights.data"), &at("out/weights.data")).unwrap();
+        std::fs::write(at("out/weights.data"), "2").unwrap();
+        let refused = sibling(&at("weights.data"), &at("out/weights.data")).unwrap_err().to_string();
+        assert!(refused.contains("weights.data") && refused.contains("never replaced"), "{refused}");
     }
 }
