@@ -102,6 +102,11 @@ impl Container {
         &self.list.others
     }
 
+    /// Where it was read from: its file, then those beside it that belong to it; a checkpoint's shards.
+    pub fn paths(&self) -> Vec<&Path> {
+        (0..self.files.count()).map(|file| self.files.path(file)).collect()
+    }
+
     /// The length of all its files together.
     pub fn total_bytes(&self) -> u64 {
         (0..self.files.count()).fold(0, |sum, file| sum.saturating_add(self.files.len(file)))
