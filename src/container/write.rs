@@ -1,6 +1,7 @@
 //! A file that is being written: a copy of another with other weights, or made anew. Tensors are written in any order, from
 //! several threads at once.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::path::Path;
@@ -108,7 +109,7 @@ impl NewContainer {
     }
 
     /// Begins one that holds the tensors of `input` and nothing else, which it refuses to leave behind; with these entries in
-    /// `__metadata__` where it is safetensors.
+    /// `__metadata__` where it is safetensors, and those of an input that is safetensors or torch's.
     pub(crate) fn with_metadata(
         kind: Kind,
         metadata: &[(&str, String)],
@@ -122,7 +123,12 @@ impl NewContainer {
             let problem = Problem::NotHeld { tensor: other.name.clone(), what: format!("it is {}", other.what), hint };
             return Err(input.files.problem(0, problem));
         }
-        Self::lay_out(kind, input.tensors(), metadata, input, output, force, unfinished)
+        // What is asked for takes the place of what the input says.
+        let kept = if kind == Kind::Safetensors { input.metadata()? } else { BTreeMap::new() };
+        let asked = metadata.iter().map(|(key, value)| (*key, value.clone()));
+        let metadata: Vec<(&str, String)> =
+            kept.iter().map(|(key, value)| (key.as_str(), value.clone())).chain(asked).collect();
+        Self::lay_out(kind, input.tensors(), &metadata, input, output, force, unfinished)
     }
 
     fn lay_out(
