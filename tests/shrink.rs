@@ -88,6 +88,7 @@ fn query_heads_go_with_the_heads_that_they_share() {
     let couplings = named(Kind::Head, &checkpoint).unwrap();
     let report =
         run(&checkpoint, &couplings, &temp.path().join("out"), &Options::new(Amount::new(Target::Keep(3)))).unwrap();
+    assert_eq!((report.unit, report.per_unit), ("head", 3));
     for (layer, coupling) in report.couplings.iter().enumerate() {
         let name = |part: &str| format!("model.layers.{layer}.self_attn.{part}_proj.weight");
         let parts = [("q", 0, 12), ("k", 0, 4), ("v", 0, 4), ("o", 1, 12)];
@@ -149,6 +150,7 @@ fn heads_of_bert_compete_over_all_layers_and_are_listed() {
     let score = Score::Norm { norm: Norm::L1, combine: Combine::Sum, side: Side::Takes };
     let options = Options { score, ..options };
     let report = run(&checkpoint, &couplings, &temp.path().join("out"), &options).unwrap();
+    assert!(report.notes[0].contains("transformers below 5"), "{:?}", report.notes);
     let name = |layer: usize, part: &str| format!("bert.encoder.layer.{layer}.attention.{part}");
     let mut scores = Vec::new();
     for layer in 0..2 {
@@ -206,6 +208,55 @@ fn a_recipe_couples_what_no_pattern_knows_and_ties_go_by_index() {
         }
     }
     Model::read(Dtype::F8E5M2, temp.path(), &["out.safetensors"]).assert_is(&model);
+}
+
+#[test]
+fn a_file_of_scores_may_have_a_number_for_each_row() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut model = Model::of(Dtype::F32);
+    model.add("a.weight", &[8, 5]);
+    model.add("a.bias", &[8]);
+    model.add("b.weight", &[5, 8]);
+    model.write(temp.path(), &["in.safetensors"]);
+    let mut own = Model::of(Dtype::F32);
+    for name in ["a", "a.bias"] {
+        let rows = [1.0f32, 1.0, 5.0, -5.0, 0.0, 3.0, 9.0, 9.0];
+        own.tensors.insert(name.into(), (vec![8], rows.map(f32::to_le_bytes).concat()));
+    }
+    own.write(temp.path(), &["scores.safetensors"]);
+    let checkpoint = Checkpoint::open(&temp.path().join("in.safetensors")).unwrap();
+    let couples = recipe::from_toml(
+        r#"
+        [[couple]]
+        members = [
+            { tensor = "a.weight", axis = "rows", group = 2 },
+            { tensor = "a.bias", axis = "rows", group = 2 },
+            { tensor = "b.weight", axis = "columns", group = 2 },
+        ]"#,
+    );
+    let couplings = of_couples(&couples.unwrap(), checkpoint.tensors()).unwrap();
+    let path = temp.path().join("scores.safetensors");
+    let score = Score::File { path, norm: Norm::L1, combine: Combine::Sum };
+    let options = Options { score, ..Options::new(Amount::new(Target::Sparsity(0.5))) };
+    let report = run(&checkpoint, &couplings, &temp.path().join("out.safetensors"), &options).unwrap();
+    // Of each of both vectors 2, 10, 3 and 18, though they are alike.
+    let coupling = &report.couplings[0];
+    assert_eq!(coupling.removed, [0, 2]);
+    assert_eq!((coupling.highest_removed, coupling.lowest_kept), (Some(6.0), Some(20.0)));
+}
+
+#[test]
+fn an_output_that_exists_is_refused_before_anything_is_read() {
+    let temp = folder(&llama(Dtype::F32), LLAMA_CONFIG);
+    let checkpoint = Checkpoint::open(&temp.path().join("in")).unwrap();
+    let couplings = named(Kind::Neuron, &checkpoint).unwrap();
+    fs::create_dir(temp.path().join("out")).unwrap();
+    fs::write(temp.path().join("out/mine"), "").unwrap();
+    let options = Options::new(Amount::new(Target::Keep(5)));
+    let never = |_, _, _| -> ControlFlow<()> { panic!("it is at work") };
+    let ended = shrink(&checkpoint, &couplings, &temp.path().join("out"), &options, &Unfinished::default(), &never);
+    let message = ended.unwrap_err().to_string();
+    assert!(message.contains("the folder is not empty"), "{message}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod bench;
 mod checkpoint;
 #[path = "../../tests/cli.rs"]
 mod cli;
+#[path = "../../tests/container.rs"]
+mod container;
 #[path = "../../tests/golden.rs"]
 mod golden;
 #[path = "../../tests/infer.rs"]
@@ -18,10 +20,14 @@ mod inspect;
 mod kernels;
 #[path = "../../tests/large.rs"]
 mod large;
+#[path = "../../tests/masks.rs"]
+mod masks;
 #[path = "../../tests/network.rs"]
 mod network;
 #[path = "../../tests/own_device.rs"]
 mod own_device;
+#[path = "../../tests/packed.rs"]
+mod packed;
 #[path = "../../tests/products.rs"]
 mod products;
 #[path = "../../tests/prune.rs"]
@@ -32,6 +38,8 @@ mod pruner;
 mod record;
 #[path = "../../tests/resume.rs"]
 mod resume;
+#[path = "../../tests/shrink.rs"]
+mod shrink;
 #[path = "../../tests/sparse.rs"]
 mod sparse;
 #[path = "../../tests/stress.rs"]

@@ -21,7 +21,7 @@ impl Results {
     /// Reads what `lopper bench --json` has written.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be read; [`Error::Data`] where it is larger than 64 MiB, or holds something else.
+    /// [`Error::Io`](crate::Error::Io) where the file cannot be read; [`Error::Data`](crate::Error::Data) where it is larger than 64 MiB, or holds something else.
     pub fn read(path: &Path) -> Result<Self> {
         json_file::read(path, MOST, "a result of `lopper bench --json`")
     }

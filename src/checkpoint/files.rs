@@ -52,6 +52,20 @@ impl Sources {
         }
     }
 
+    /// Refuses an output for a checkpoint that [`Fresh::create`](super::Fresh::create) would refuse, as far as that can be told
+    /// before it is known which files there will be.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub(crate) fn check_output(&self, from: &Checkpoint, output: &Path, force: bool) -> Result<()> {
+        let (folder, name) = place::find(from, output)?;
+        self.check_folder(&folder)?;
+        match name {
+            Some(name) => self.check_files(&folder, &[name], force),
+            None => place::check_empty(&folder, force),
+        }
+    }
+
     /// Refuses a folder that is one of them or inside one.
     fn check_folder(&self, folder: &Path) -> Result<()> {
         self.folders.iter().try_for_each(|(given, real)| place::check_outside(given, real, folder))

@@ -1,6 +1,7 @@
 //! `lopper prune` of other programs' files: by the same rules, into a copy or a file of another format.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -17,7 +18,7 @@ use super::text;
 
 /// The input, unless both it and the output are safetensors.
 pub fn of(args: &PruneArgs) -> Result<Option<Container>> {
-    let named = |path: &std::path::Path| Kind::of_path(path).filter(|_| !path.is_dir());
+    let named = |path: &Path| Kind::of_path(path).filter(|_| !path.is_dir());
     let other_output = args.output.as_deref().and_then(named).is_some_and(|kind| kind != Kind::Safetensors);
     let plain = args.input.is_dir()
         || named(&args.input) == Some(Kind::Safetensors)
@@ -27,6 +28,18 @@ pub fn of(args: &PruneArgs) -> Result<Option<Container>> {
     }
     let container = Container::open(&args.input)?;
     Ok(Some(container).filter(|container| container.kind() != Kind::Safetensors || other_output))
+}
+
+/// What is read, and what may come to lie beside the output: data of the same names, or of the output's own.
+fn files(container: &Container, output: Option<&Path>) -> Vec<PathBuf> {
+    let read: Vec<PathBuf> = container.paths().into_iter().map(Path::to_owned).collect();
+    let Some(output) = output else { return read };
+    let folder = output.parent().unwrap_or(Path::new(""));
+    let names = read.iter().skip(1).filter_map(|path| path.file_name());
+    let mut own = output.file_name().unwrap_or_default().to_owned();
+    own.push(".data");
+    let written: Vec<PathBuf> = names.map(|name| folder.join(name)).chain([folder.join(own)]).collect();
+    read.into_iter().chain(written).collect()
 }
 
 pub fn prune(args: &PruneArgs, container: &Container, asked: Recipe) -> Result<ExitCode> {
@@ -49,7 +62,9 @@ pub fn prune(args: &PruneArgs, container: &Container, asked: Recipe) -> Result<E
     }
     let plan = Plan::new(&recipe, container.tensors())?;
     let output = args.output.as_deref();
-    let report_file = args.report.as_ref().map(|path| NewFile::create(path, &args.input, output)).transpose()?;
+    let files = files(container, output);
+    let report = |path: &PathBuf| NewFile::create_apart(path, &args.input, output, &files);
+    let report_file = args.report.as_ref().map(report).transpose()?;
     let (report, mut shown) = match output {
         Some(output) if !args.dry_run => {
             let Some(to) = Kind::of_path(output) else {
@@ -91,4 +106,19 @@ pub fn prune(args: &PruneArgs, container: &Container, asked: Recipe) -> Result<E
         text::print(&shown)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_beside_input_and_output_is_theirs() {
+        let model = Path::new(env!("LOPPER_TEST_ROOT")).join("tests/data/containers/beside/model.onnx");
+        let data = model.with_file_name("weights.data");
+        let container = Container::open(&model).unwrap();
+        assert_eq!(files(&container, None), [model.clone(), data.clone()]);
+        let written = ["new/weights.data", "new/m.onnx.data"].map(PathBuf::from);
+        assert_eq!(files(&container, Some(Path::new("new/m.onnx"))), [&[model, data][..], &written].concat());
+    }
 }

@@ -33,6 +33,29 @@ impl NewFile {
         Self::alone(path)
     }
 
+    /// Refuses a path that is one of these files, under any name.
+    pub fn check_none_of(path: &Path, read: &[PathBuf]) -> Result<()> {
+        let place = resolve(path)?;
+        for file in read {
+            if place == resolve(file)? {
+                bail!("will not write {}: {} is read; choose another name", path.display(), file.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens it, unless it would take the place of one of these files, which belong to the input or the output.
+    pub fn create_apart(path: &Path, input: &Path, output: Option<&Path>, files: &[PathBuf]) -> Result<Self> {
+        let place = resolve(path)?;
+        for file in files {
+            if place == resolve(file)? {
+                let name = path.display();
+                bail!("will not write {name}: a file of the input or the output is called that; choose another name");
+            }
+        }
+        Self::create(path, input, output)
+    }
+
     /// Opens it where there is no checkpoint.
     pub fn alone(path: &Path) -> Result<Self> {
         let (name, place) = (path.display(), resolve(path)?);
@@ -127,6 +150,17 @@ mod tests {
         assert!(refused("other.safetensors", "in").contains("the name of a checkpoint"));
         assert!(refused("missing/r.json", "in").contains("cannot create"));
         NewFile::create(&at("r.json"), &at("in"), Some(&at("out"))).unwrap();
+        // Files that lie beside the input or the output.
+        fs::write(at("weights.data"), "").unwrap();
+        let apart = |report: &str| {
+            let files = [at("weights.data"), at("new/weights.data")];
+            let made = NewFile::create_apart(&at(report), &at("m.onnx"), Some(&at("new/m.onnx")), &files);
+            made.map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert!(apart("weights.data").unwrap_err().contains("a file of the input or the output"));
+        assert!(apart("in/../weights.data").unwrap_err().contains("a file of the input or the output"));
+        assert!(apart("new/weights.data").unwrap_err().contains("a file of the input or the output"));
+        apart("r.json").unwrap();
         assert!(!at("r.json").exists(), "nothing is left of a report that was not written");
     }
 }

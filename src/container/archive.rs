@@ -1,7 +1,8 @@
 //! Zip files: where their members lie, and where their checksums do.
 //!
 //! Format: <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>. Members that are stored lie in the file as they are
-//! and are read in place. If one is compressed, the whole file is unpacked once into a temporary file, where all are stored:
+//! and are read in place. If one is compressed, or its lengths and checksum stand behind it where a copy would have to change
+//! them too (but in torch's files, which have them all there and are only read), the whole file is unpacked once into a temporary file, where all are stored:
 //! tensors are then read from anywhere in it, in bounded memory.
 
 use std::cell::Cell;
@@ -15,6 +16,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::files::Files;
 use super::problem::ContainerProblem as Problem;
+use super::torch::PICKLE;
 use crate::{Error, Result};
 
 /// How any zip file of these formats begins.
@@ -62,14 +64,14 @@ fn unreadable(message: impl ToString) -> Problem {
     Problem::Unreadable { format: "zip directory", message: message.to_string() }
 }
 
-/// The members, and whether all are as they can be used.
+/// The members, and whether they can be used where they lie.
 fn list(files: &Files, file: usize) -> Result<(Vec<Member>, bool)> {
     let refused = |problem| files.problem(file, problem);
     let mut archive = archive(files, file).map_err(|e| refused(unreadable(e)))?;
     if archive.has_duplicate_names() {
         return Err(refused(unreadable("two members have one name")));
     }
-    let (mut members, mut in_place, mut unpacked) = (Vec::new(), true, 0u64);
+    let (mut members, mut all_stored, mut described, mut unpacked) = (Vec::new(), true, false, 0u64);
     for number in 0..archive.len() {
         let member = archive.by_index_raw(number).map_err(|e| refused(unreadable(e)))?;
         let name = member.name().map_err(|e| refused(unreadable(e)))?.into_owned();
@@ -100,7 +102,8 @@ fn list(files: &Files, file: usize) -> Result<(Vec<Member>, bool)> {
         let mut header = [0; 8];
         files.read_at(file, local, &mut header)?;
         // Bit 3: the checksum stands behind the data, where there may be a second one and other lengths.
-        in_place &= stored && header[6] & 8 == 0;
+        described |= header[6] & 8 != 0;
+        all_stored &= stored;
         let mut mark = [0; 4];
         files.read_at(file, central, &mut mark)?;
         if !header.starts_with(MAGIC) || mark != *b"PK\x01\x02" {
@@ -116,7 +119,9 @@ fn list(files: &Files, file: usize) -> Result<(Vec<Member>, bool)> {
         return Err(refused(Problem::Bomb { unpacked, len, max }));
     }
     members.sort_by_key(|member| member.at);
-    Ok((members, in_place))
+    // Torch describes each member behind it. What is only read needs no more than the directory.
+    let read_only = members.iter().any(|member: &Member| member.name.ends_with(PICKLE));
+    Ok((members, all_stored && (!described || read_only)))
 }
 
 /// All members in a temporary file, stored.
@@ -208,5 +213,31 @@ impl Seek for Positioned<'_> {
         };
         self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn members_that_are_described_behind_them_are_read_in_place_in_torch_files_only() {
+        let in_place = |name: &str| {
+            let mut file = ZipWriter::new(io::Cursor::new(Vec::new()));
+            file.start_file(name, SimpleFileOptions::default().compression_method(CompressionMethod::Stored)).unwrap();
+            io::Write::write_all(&mut file, b"0123").unwrap();
+            let mut bytes = file.finish().unwrap().into_inner();
+            // Bit 3 of the first member's flags.
+            bytes[6] |= 8;
+            let mut file = tempfile::tempfile().unwrap();
+            io::Write::write_all(&mut file, &bytes).unwrap();
+            let mut files = Files::default();
+            let number = files.add_temporary(file, Path::new("m.zip")).unwrap();
+            list(&files, number).unwrap().1
+        };
+        assert!(in_place("m/data.pkl"));
+        assert!(!in_place("a.npy"));
     }
 }

@@ -23,7 +23,8 @@ pub struct Converted {
 }
 
 /// Writes all tensors of `input` to a new file at `output`, which is of this kind. Nothing but tensors is converted: metadata
-/// and graphs stay behind. `progress` is told the bytes done and all bytes, and ends it with `Break`.
+/// and graphs stay behind, but for the `__metadata__` of safetensors that become safetensors. What was torch's says
+/// `format: pt` there. `progress` is told the bytes done and all bytes, and ends it with `Break`.
 ///
 /// Takes a few MiB of memory. Notes in `unfinished` what it makes, until it is committed.
 ///

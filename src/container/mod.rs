@@ -11,8 +11,8 @@
 //! - Everything in a file is hostile until checked. [`Container::open`] reads what describes tensors, and never their bytes;
 //!   what it returns has been checked in full. What a file asks for is bounded: counts, nesting, names, bytes of structure.
 //! - No pickle is run. A small machine reads those that describe tensors and refuses any other, by its opcode or global.
-//! - Memory does not grow with tensors. No file is mapped. One exception takes disk instead: compressed members of a zip file
-//!   are unpacked once into a temporary file (in `TMPDIR`).
+//! - Memory does not grow with tensors. No file is mapped. One exception takes disk instead: a zip file with compressed
+//!   members, or, unless it is torch's, with lengths behind its members, is unpacked once into a temporary file (in `TMPDIR`).
 //! - A copy differs from its original in the bytes of tensors, and the checksums of the zip members that hold them. What is no
 //!   tensor of a known type is copied byte for byte; a zip file with compressed members comes out stored.
 //! - Nothing exists under a final name before all of it is written and synced; no input is written to

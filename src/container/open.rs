@@ -1,5 +1,6 @@
 //! What kind of file it is, and which tensors it has.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -102,6 +103,11 @@ impl Container {
         &self.list.others
     }
 
+    /// Where it was read from: its file, then those beside it that belong to it; a checkpoint's shards.
+    pub fn paths(&self) -> Vec<&Path> {
+        (0..self.files.count()).map(|file| self.files.path(file)).collect()
+    }
+
     /// The length of all its files together.
     pub fn total_bytes(&self) -> u64 {
         (0..self.files.count()).fold(0, |sum, file| sum.saturating_add(self.files.len(file)))
@@ -128,6 +134,23 @@ impl Container {
     /// [`Error::Container`] if it was, [`Error::Io`] if it cannot be looked at.
     pub fn unchanged(&self) -> Result<()> {
         self.files.unchanged()
+    }
+
+    /// What its tensors take along into a safetensors file: entries of `__metadata__`, of the first shard that has each.
+    /// Those who read torch's models as safetensors refuse files that do not say so.
+    pub(super) fn metadata(&self) -> Result<BTreeMap<String, String>> {
+        let mut entries = BTreeMap::new();
+        if self.kind == Kind::Torch {
+            entries.insert("format".to_owned(), "pt".to_owned());
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            for shard in 0..checkpoint.shards().len() {
+                for (key, value) in checkpoint.all_metadata(shard)? {
+                    entries.entry(key).or_insert(value);
+                }
+            }
+        }
+        Ok(entries)
     }
 
     /// What may not be replaced by what is made from it.

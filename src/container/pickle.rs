@@ -4,7 +4,8 @@
 //! program for a stack machine; what makes it dangerous is that GLOBAL names any function and REDUCE calls it. Here GLOBAL
 //! gives one of `value::GLOBALS` or ends the reading, and REDUCE builds a description of a tensor.
 //!
-//! Bounds: values lie in one list of at most [`MOST_VALUES`], each with its share of the pickle's bytes. Nothing recurses.
+//! Bounds: values lie in one list of at most [`MOST_VALUES`], and what one holds counts like values. Texts are kept once.
+//! Nothing recurses.
 
 mod stack;
 mod value;
@@ -209,6 +210,7 @@ impl Machine<'_, '_> {
             b'R' => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
                 let value = called(&self.values, function, arguments).map_err(|what| self.wrong(what))?;
+                self.spend(value.weight())?;
                 self.push(value)
             }
             // BUILD: the attributes of a dictionary, such as a state_dict's `_metadata`.
@@ -253,5 +255,71 @@ impl Machine<'_, '_> {
                 Err(self.cursor.problem(Problem::Global { member, at, global }))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::container::files::Files;
+
+    /// What a pickle makes, or why it is refused.
+    fn made(pickle: &[u8]) -> std::result::Result<Vec<Value>, String> {
+        let (mut files, mut file) = (Files::default(), tempfile::tempfile().unwrap());
+        file.write_all(pickle).unwrap();
+        let number = files.add_temporary(file, Path::new("m.pt")).unwrap();
+        let mut cursor = files.cursor(number, 0, pickle.len() as u64);
+        run(&mut cursor, "data.pkl").map(|(values, _)| values).map_err(|error| error.to_string())
+    }
+
+    /// The persistent id of a storage with this key, in slot 0 of the memo.
+    fn storage(key: &[u8]) -> Vec<u8> {
+        let mut pickle = b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX".to_vec();
+        pickle.extend((key.len() as u32).to_le_bytes());
+        pickle.extend(key);
+        pickle.extend(b"X\x03\x00\x00\x00cpuK\x10tq\x000");
+        pickle
+    }
+
+    #[test]
+    fn a_long_key_that_is_asked_for_again_and_again_is_kept_once() {
+        let mut pickle = storage(&[b'k'; 1 << 16]);
+        (0..100_000).for_each(|_| pickle.extend(b"h\x00Q0"));
+        pickle.extend(b"}.");
+        let values = made(&pickle).unwrap();
+        let keys: Vec<&Rc<str>> =
+            values.iter().filter_map(|value| if let Value::Storage(s) = value { Some(&s.key) } else { None }).collect();
+        assert_eq!(keys.len(), 100_000);
+        assert!(keys.iter().all(|key| Rc::ptr_eq(key, keys[0])));
+        // So are the keys of a dictionary.
+        let mut pickle = b"\x80\x02X\x00\x00\x01\x00".to_vec();
+        pickle.extend([b'k'; 1 << 16]);
+        pickle.extend(b"q\x00}(h\x00Nh\x00Nu.");
+        let values = made(&pickle).unwrap();
+        let Some(Value::Dict(entries)) = values.iter().find(|value| matches!(value, Value::Dict(_))) else { panic!() };
+        let [(Key::Text(first), _), (Key::Text(second), _)] = &entries[..] else { panic!("{}", entries.len()) };
+        assert!(Rc::ptr_eq(first, second));
+    }
+
+    #[test]
+    fn shapes_are_short_and_each_of_them_counts() {
+        let shaped = |rank: usize, again: usize| {
+            let dimensions = [&b"("[..], &vec![b'N'; rank], b"t"].concat();
+            let dimensions: Vec<u8> =
+                dimensions.iter().flat_map(|b| if *b == b'N' { vec![b'K', 1] } else { vec![*b] }).collect();
+            let mut pickle = storage(b"0");
+            pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\nq\x010(h\x00QK\x00");
+            pickle.extend([&dimensions[..], &dimensions, b"tq\x020"].concat());
+            (0..again).for_each(|_| pickle.extend(b"h\x01h\x02R0"));
+            pickle.extend(b"}.");
+            made(&pickle).map(|values| values.iter().filter(|value| matches!(value, Value::Tensor(_))).count())
+        };
+        assert_eq!(shaped(64, 10), Ok(10));
+        assert!(shaped(65, 1).unwrap_err().contains("a tensor of 65 dimensions: at most 64 are read"));
+        assert!(shaped(64, 40_000).unwrap_err().contains("values of data.pkl"));
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn read(files: &Files, file: usize, members: &[Member], list: &mut Li
         match &values[id] {
             Value::Tensor(tensor) => {
                 let name = if name.is_empty() { "tensor".to_owned() } else { name };
-                let Some(member) = storages.get(tensor.storage.key.as_str()) else {
+                let Some(member) = storages.get(&*tensor.storage.key) else {
                     let what = format!("its storage data/{} is missing", tensor.storage.key);
                     return Err(files.problem(file, Problem::Tensor { tensor: name, what }));
                 };

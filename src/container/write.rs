@@ -1,6 +1,7 @@
 //! A file that is being written: a copy of another with other weights, or made anew. Tensors are written in any order, from
 //! several threads at once.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::path::Path;
@@ -38,11 +39,13 @@ pub(super) struct Laid {
 
 impl NewContainer {
     /// Begins a copy of `input` at `output`, of the same kind, to which all tensors are still to be written; all else is
-    /// copied. Files beside the input, which belong to it, come to lie beside the output under the same names.
+    /// copied. Files beside the input, which belong to it, come to lie beside the output under the same names, where `force`
+    /// replaces nothing.
     ///
     /// # Errors
     /// [`Error::Container`] if that kind is not written or two tensors share bytes; [`Error::Output`] if a file is one of the
-    /// input or exists and `force` is false; [`Error::Io`] if something cannot be read or written.
+    /// input, or exists and `force` is false, or exists beside the output, forced or not; [`Error::Io`] if something cannot be
+    /// read or written.
     pub fn like(input: &Container, output: &Path, force: bool, unfinished: &Unfinished) -> Result<Self> {
         let refused = |problem| Error::Container { path: output.to_owned(), problem };
         if matches!(input.kind, Kind::Torch | Kind::Safetensors) {
@@ -52,12 +55,13 @@ impl NewContainer {
         for file in &input.beside {
             let path = input.files.path(*file);
             let name = path.file_name().unwrap_or_default();
-            if path.parent() != input.files.path(0).parent() || names.contains(&name) {
+            if folder(path) != folder(input.files.path(0)) || names.contains(&name) {
                 let (tensor, location) = (String::new(), path.display().to_string());
                 let why =
                     "in a folder below the model's: such models are read, and written only with their data beside them";
                 return Err(refused(Problem::External { tensor, location, why: why.into() }));
             }
+            sibling(path, &folder(output).join(name))?;
             names.push(name);
         }
         let mut taken = input.taken()?;
@@ -105,7 +109,7 @@ impl NewContainer {
     }
 
     /// Begins one that holds the tensors of `input` and nothing else, which it refuses to leave behind; with these entries in
-    /// `__metadata__` where it is safetensors.
+    /// `__metadata__` where it is safetensors, and those of an input that is safetensors or torch's.
     pub(crate) fn with_metadata(
         kind: Kind,
         metadata: &[(&str, String)],
@@ -119,7 +123,12 @@ impl NewContainer {
             let problem = Problem::NotHeld { tensor: other.name.clone(), what: format!("it is {}", other.what), hint };
             return Err(input.files.problem(0, problem));
         }
-        Self::lay_out(kind, input.tensors(), metadata, input, output, force, unfinished)
+        // What is asked for takes the place of what the input says.
+        let kept = if kind == Kind::Safetensors { input.metadata()? } else { BTreeMap::new() };
+        let asked = metadata.iter().map(|(key, value)| (*key, value.clone()));
+        let metadata: Vec<(&str, String)> =
+            kept.iter().map(|(key, value)| (key.as_str(), value.clone())).chain(asked).collect();
+        Self::lay_out(kind, input.tensors(), &metadata, input, output, force, unfinished)
     }
 
     fn lay_out(
@@ -230,5 +239,58 @@ impl Container {
             return Err(self.files.problem(*file, problem));
         }
         Ok(taken)
+    }
+}
+
+/// The folder of a file: `.` of a bare name.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Refuses a copy of a file beside the input that would replace that file or any other: those may be of other models, whatever
+/// is forced for the model itself.
+fn sibling(from: &Path, to: &Path) -> Result<()> {
+    if let (Ok(from), Ok(real)) = (std::fs::canonicalize(from), std::fs::canonicalize(to))
+        && from == real
+    {
+        let reason = "it is a file of the input, which is never written to, and the output's data would get its name: \
+                      choose another folder";
+        return Err(Error::Output { path: to.to_owned(), reason: reason.into() });
+    }
+    if std::fs::symlink_metadata(to).is_ok() {
+        let reason = "it exists, and data beside a model is never replaced, since it may be another model's: choose another \
+                      folder, or delete it";
+        return Err(Error::Output { path: to.to_owned(), reason: reason.into() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_and_one_behind_a_dot_are_in_one_folder() {
+        let same = |a: &str, b: &str| folder(Path::new(a)) == folder(Path::new(b));
+        assert!(same("model.onnx", "./weights.data"));
+        assert!(same("model.onnx", "././weights.data"));
+        assert!(same("./model.onnx", "weights.data"));
+        assert!(same("a/model.onnx", "a/./weights.data"));
+        assert!(!same("model.onnx", "./below/weights.data"));
+        assert!(!same("a/model.onnx", "weights.data"));
+    }
+
+    #[test]
+    fn data_beside_a_model_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("weights.data"), "1").unwrap();
+        std::fs::create_dir(at("out")).unwrap();
+        let refused = sibling(&at("weights.data"), &at("out/../weights.data")).unwrap_err().to_string();
+        assert!(refused.contains("a file of the input") && refused.contains("choose another folder"), "{refused}");
+        sibling(&at("weights.data"), &at("out/weights.data")).unwrap();
+        std::fs::write(at("out/weights.data"), "2").unwrap();
+        let refused = sibling(&at("weights.data"), &at("out/weights.data")).unwrap_err().to_string();
+        assert!(refused.contains("weights.data") && refused.contains("never replaced"), "{refused}");
     }
 }

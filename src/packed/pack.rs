@@ -102,7 +102,7 @@ pub(super) struct Candidate {
 ///
 /// # Errors
 /// [`Error::Rule`] where nothing is chosen; [`Error::Output`] where nothing would become smaller; [`Error::Data`] where the checkpoint is packed
-/// already or `config.json` says that it is quantized; those of reading and of [`Fresh::create`]; [`Error::Cancelled`] where
+/// already or `config.json` says that it is quantized; those of reading and of [`Fresh::create`](crate::checkpoint::Fresh::create); [`Error::Cancelled`] where
 /// it was stopped. Nothing is written then.
 pub fn pack(
     checkpoint: &Checkpoint,

@@ -25,8 +25,8 @@ impl Amount {
     /// How many units of each coupling stay; none where that depends on scores.
     ///
     /// # Errors
-    /// [`Problem::Wider`], [`Problem::Multiple`], [`Problem::NoMultiple`], [`Problem::Emptied`], [`Problem::Uniform`] and
-    /// [`Problem::Differ`].
+    /// [`Problem::Wider`], [`Problem::WiderTogether`], [`Problem::Multiple`], [`Problem::NoMultiple`], [`Problem::Emptied`],
+    /// [`Problem::Uniform`] and [`Problem::Differ`].
     pub fn counts(&self, couplings: &Couplings) -> Result<Option<Vec<u64>>, Problem> {
         if let (true, Some(why)) = (self.global, &couplings.uniform) {
             return Err(Problem::Uniform { why: why.clone() });
@@ -34,6 +34,11 @@ impl Amount {
         let per = couplings.per_unit();
         if let Target::Keep(width) = self.target {
             self.check_width(width, per)?;
+            let units = couplings.list.iter().map(|coupling| coupling.units).sum::<u64>();
+            if self.global && width / per > units {
+                let (couplings, kind) = (couplings.list.len(), couplings.kind.name());
+                return Err(Problem::WiderTogether { couplings, kind, units: units * per, width });
+            }
         }
         if self.global || matches!(self.target, Target::Threshold(_)) {
             return Ok(None);

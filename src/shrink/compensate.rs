@@ -13,7 +13,7 @@ use half::{bf16, f16};
 use super::coupling::bias_of;
 use super::report::ConsumerReport;
 use super::runs::Runs;
-use super::score::{told, vector};
+use super::score::{place_of, told, vector};
 use super::tiles::{Grid, Scratch, Tile};
 use super::{Couplings, Member, Place, Problem};
 use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
@@ -75,15 +75,15 @@ pub(super) fn biases(
     for consumer in &consumers {
         let sums = consumer.sums(checkpoint, &|bytes| told(on_bytes, &done, bytes, all))?;
         let bias = consumer.bias.map(|bias| &infos[bias]);
+        if let Some(info) = bias.filter(|info| info.shape.iter().product::<u64>() != sums.len() as u64) {
+            let (found, rows) = (info.shape.iter().product::<u64>(), sums.len());
+            let problem = format!("it has {found} numbers for {rows} rows of {}", quoted(&consumer.info.name));
+            return Err(Problem::Compensate { tensor: info.name.clone(), problem }.into());
+        }
         let (dtype, old) = match (consumer.bias, bias) {
             (Some(number), Some(info)) => (number_type(info)?, read(checkpoint, number, number_type(info)?)?),
             _ => (number_type(consumer.info)?, vec![0.0; sums.len()]),
         };
-        if old.len() != sums.len() {
-            let (tensor, rows) = (bias.map_or(String::new(), |info| info.name.clone()), sums.len());
-            let problem = format!("it has {} numbers for {rows} rows of {}", old.len(), quoted(&consumer.info.name));
-            return Err(Problem::Compensate { tensor, problem }.into());
-        }
         let new = old.iter().zip(&sums).map(|(old, sums)| old + sums[0]);
         let bytes: Vec<u8> = new.flat_map(|value| encoded(dtype, value)).collect();
         match (consumer.bias, &consumer.member.bias) {
@@ -145,12 +145,14 @@ impl<'a> Consumer<'a> {
         number_type(info)?;
         let grid = Grid::new(member.tensor, info).ok_or_else(|| refused("it has no weights".into()))?;
         let bad = |problem: String| Problem::File { path: path.display().to_string(), problem };
-        let moments = vector(file, path, &info.name)?;
-        let moments = moments.ok_or_else(|| bad(format!("it has no moments for {}", quoted(&info.name))))?;
-        if moments.len() as u64 != 2 * inputs {
-            let (name, found) = (quoted(&info.name), moments.len());
+        let place = place_of(file, &info.name);
+        let place = place.ok_or_else(|| bad(format!("it has no moments for {}", quoted(&info.name))))?;
+        let found = file.tensors()[place].shape.iter().product::<u64>();
+        if inputs.checked_mul(2) != Some(found) {
+            let name = quoted(&info.name);
             return Err(bad(format!("{found} numbers for {name}, which takes {inputs}: means and mean squares")).into());
         }
+        let moments = vector(file, path, place)?;
         let (means, squares) = moments.split_at(*inputs as usize);
         let mut goes = vec![1.0; means.len()];
         Runs::of_units(kept, group).iter().for_each(|run| goes[run.start as usize..run.end as usize].fill(0.0));

@@ -1,6 +1,6 @@
 //! The model's `config.json`: numbers are read from it, and replaced as text, so that all else stays as it is.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Problem;
 use crate::Result;
@@ -106,6 +106,7 @@ impl Config {
             Sizes::Nothing => {}
             Sizes::Width(key) => config.set(key, &width().into()),
             Sizes::Heads { per_group, dim } => {
+                config.check_heads(width() * per_group)?;
                 config.set("num_attention_heads", &(width() * per_group).into());
                 config.set("num_key_value_heads", &width().into());
                 // Where it is not there, it is taken for the hidden size divided by the heads, which are fewer now.
@@ -119,19 +120,71 @@ impl Config {
                 let lists = lists.filter(|(_, gone)| !gone.is_empty()).map(|(layer, gone)| (layer, Value::from(gone)));
                 config.set("pruned_heads", &Value::Object(lists.collect()));
             }
-            Sizes::Depth { .. } => {
-                config.set("num_hidden_layers", &width().into());
-                for key in ["layer_types"] {
-                    let Some(Value::Array(all)) = config.value(key) else { continue };
-                    if all.len() as u64 != units[0] {
-                        return Err(bad(format!("`{key}` has {} entries for {} layers", all.len(), units[0])));
-                    }
-                    let stay = kept[0].iter().map(|layer| all[*layer as usize].clone()).collect();
-                    config.set(key, &Value::Array(stay));
-                }
-            }
+            Sizes::Depth { .. } => config.keep_layers(kept[0], units[0])?,
         }
         Ok(config)
+    }
+
+    /// Refuses a number of heads that `transformers` does not load.
+    fn check_heads(&self, heads: u64) -> Result<(), Problem> {
+        let llama = self.value("model_type").is_some_and(|model| model == "llama");
+        match self.number("hidden_size")?.filter(|_| llama) {
+            Some(hidden) if heads > 0 && !hidden.is_multiple_of(heads) => {
+                let problem =
+                    format!("`hidden_size` is {hidden}, no multiple of the {heads} query heads that would stay");
+                Err(bad(format!("{problem}: transformers loads no LLaMA like that")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of layers, and what has an entry or a key for each; of so many `layers` these stay.
+    fn keep_layers(&mut self, kept: &[u64], layers: u64) -> Result<(), Problem> {
+        self.set("num_hidden_layers", &(kept.len() as u64).into());
+        if kept.len() as u64 == layers {
+            return Ok(());
+        }
+        let all: Map<String, Value> = serde_json::from_str(&self.text).map_err(|error| bad(error.to_string()))?;
+        let names_layers = |key: &str| bad(format!("`{key}` says something of layers by their numbers, which change"));
+        let is_set = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => false,
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        };
+        for (key, value) in &all {
+            match (key.as_str(), value) {
+                ("layer_types" | "no_rope_layers", Value::Array(list)) if !list.is_empty() => {
+                    if list.len() as u64 != layers {
+                        return Err(bad(format!("`{key}` has {} entries for {layers} layers", list.len())));
+                    }
+                    let stay = kept.iter().map(|layer| list[*layer as usize].clone()).collect();
+                    self.set(key, &Value::Array(stay));
+                }
+                ("pruned_heads", Value::Object(heads)) if !heads.is_empty() => {
+                    let mut stay = Map::new();
+                    for (layer, heads) in heads {
+                        let number: u64 = layer.parse().map_err(|_| names_layers(key))?;
+                        if let Ok(place) = kept.binary_search(&number) {
+                            stay.insert(place.to_string(), heads.clone());
+                        }
+                    }
+                    self.set(key, &Value::Object(stay));
+                }
+                ("mlp_only_layers" | "first_k_dense_replace", value) if is_set(value) => return Err(names_layers(key)),
+                ("max_window_layers", value) if is_set(value) && all.get("use_sliding_window").is_some_and(is_set) => {
+                    return Err(names_layers(key));
+                }
+                // Lists of other things.
+                ("architectures" | "eos_token_id", _) => {}
+                (_, Value::Array(list)) if list.len() as u64 == layers => {
+                    let problem = format!("`{key}` has {} entries, as many as there are layers", list.len());
+                    return Err(bad(format!("{problem}, and nothing is known of whether it is of them")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -166,6 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn heads_of_llama_divide_its_width() {
+        let sizes = Sizes::Heads { per_group: 1, dim: 64 };
+        let of = |model: &str, kept: &[u64]| {
+            let text = format!("{{\"model_type\":\"{model}\",\"hidden_size\":256}}");
+            config(&text).shrunk(&sizes, &[kept], &[4])
+        };
+        assert!(of("llama", &[0, 3]).is_ok() && of("qwen2", &[0, 1, 3]).is_ok());
+        let problem = of("llama", &[0, 1, 3]).unwrap_err().to_string();
+        assert!(problem.contains("`hidden_size` is 256, no multiple of the 3 query heads"), "{problem}");
+    }
+
+    #[test]
     fn heads_and_layers_that_went_are_listed() {
         let after = config("{}").shrunk(&Sizes::PrunedHeads, &[&[0, 1], &[1]], &[2, 3]).unwrap();
         assert_eq!(after.text, "{\"pruned_heads\": {\"1\":[0,2]}}");
@@ -175,6 +240,42 @@ mod tests {
         assert_eq!(after.text, "{\"num_hidden_layers\":2,\"layer_types\":[\"a\",\"c\"]}");
         let problem = config(layers).shrunk(&depth, &[&[0]], &[4]).unwrap_err().to_string();
         assert!(problem.contains("3 entries for 4 layers"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_said_of_layers_goes_with_them_or_is_refused() {
+        let depth = Sizes::Depth { prefix: "model.layers".into() };
+        let of = |more: &str| {
+            let text = format!("{{\"num_hidden_layers\":3,{more}}}");
+            config(&text).shrunk(&depth, &[&[0, 2]], &[3]).map(|config| config.text)
+        };
+        for (before, after) in [
+            ("\"no_rope_layers\":[1,0,1]", "\"no_rope_layers\":[1,1]"),
+            ("\"no_rope_layers\":[]", "\"no_rope_layers\":[]"),
+            ("\"pruned_heads\":{\"1\":[0],\"2\":[3]}", "\"pruned_heads\":{\"1\":[3]}"),
+            (
+                "\"mlp_only_layers\":[],\"first_k_dense_replace\":0",
+                "\"mlp_only_layers\":[],\"first_k_dense_replace\":0",
+            ),
+            (
+                "\"use_sliding_window\":false,\"max_window_layers\":2",
+                "\"use_sliding_window\":false,\"max_window_layers\":2",
+            ),
+            ("\"eos_token_id\":[1,2,3],\"more\":[1,2]", "\"eos_token_id\":[1,2,3],\"more\":[1,2]"),
+        ] {
+            assert_eq!(of(before).unwrap(), format!("{{\"num_hidden_layers\":2,{after}}}"));
+        }
+        for (more, says) in [
+            ("\"no_rope_layers\":[1]", "`no_rope_layers` has 1 entries for 3 layers"),
+            ("\"mlp_only_layers\":[0]", "`mlp_only_layers`"),
+            ("\"first_k_dense_replace\":1", "`first_k_dense_replace`"),
+            ("\"use_sliding_window\":true,\"max_window_layers\":2", "`max_window_layers`"),
+            ("\"pruned_heads\":{\"a\":[0]}", "`pruned_heads`"),
+            ("\"scales\":[1,2,3]", "`scales` has 3 entries"),
+        ] {
+            let problem = of(more).unwrap_err().to_string();
+            assert!(problem.contains(says), "{problem}");
+        }
     }
 
     #[test]

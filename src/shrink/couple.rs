@@ -11,8 +11,14 @@ use super::{Coupling, Couplings, Kind, Member, Place, Problem};
 use crate::checkpoint::{TensorInfo, quoted};
 use crate::{Error, Result, toml_file};
 
-/// `[[couple]]` at most, and tensors of one at most.
+/// `[[couple]]` at most.
 const MOST: usize = 4096;
+
+/// Members of one at most.
+const MOST_MEMBERS: usize = 64;
+
+/// Members at most of all couplings that a recipe comes to.
+const MOST_PLACES: usize = 1 << 20;
 
 /// One `[[couple]]`: globs of tensors that hang together. What `*` stands for in the names says which of them do: those in
 /// whose names it stands for the same.
@@ -96,7 +102,9 @@ fn couple_of(table: &DeTable<'_>) -> Result<Couple, String> {
     }
     let side = |consumes: bool| members.iter().any(|member: &CoupleMember| member.consumes == consumes);
     match () {
-        () if members.len() > MOST => Err(format!("it has {} members, {MOST} is the most", members.len())),
+        () if members.len() > MOST_MEMBERS => {
+            Err(format!("it has {} members, {MOST_MEMBERS} is the most", members.len()))
+        }
         () if !side(false) => {
             Err("none of its members makes units: give one along its rows, or with `takes = false`".into())
         }
@@ -141,11 +149,16 @@ fn member(table: &DeTable<'_>) -> Result<CoupleMember, String> {
 /// The couplings that these come to.
 ///
 /// # Errors
-/// [`Problem::Glob`] where a glob matches nothing, or lacks what another one has; those of [`Coupling::new`] and
+/// [`Problem::Glob`] where a glob matches nothing, or too much, or lacks what another one has; those of [`Coupling::new`] and
 /// [`Couplings::new`].
 pub fn of_couples(couples: &[Couple], tensors: &[TensorInfo]) -> Result<Couplings, Problem> {
+    bounded(couples, tensors, MOST_PLACES)
+}
+
+fn bounded(couples: &[Couple], tensors: &[TensorInfo], most: usize) -> Result<Couplings, Problem> {
     let mut list = Vec::new();
     for couple in couples {
+        let before: usize = list.iter().map(|coupling: &Coupling| coupling.members.len()).sum();
         // What the stars stand for, and for each member the tensor of it.
         let mut found: BTreeMap<Vec<&str>, Vec<Option<usize>>> = BTreeMap::new();
         for (at, member) in couple.members.iter().enumerate() {
@@ -154,7 +167,19 @@ pub fn of_couples(couples: &[Couple], tensors: &[TensorInfo]) -> Result<Coupling
             for (number, info) in tensors.iter().enumerate() {
                 let Some(captures) = glob.captures(&info.name) else { continue };
                 any = true;
-                found.entry(captures).or_insert_with(|| vec![None; couple.members.len()])[at] = Some(number);
+                let places = before + (found.len() + 1).saturating_mul(couple.members.len());
+                match found.get_mut(&captures) {
+                    Some(numbers) => numbers[at] = Some(number),
+                    None if places > most => {
+                        let problem = format!("with it couplings have {places} members in all, {most} is the most");
+                        return Err(Problem::Glob { glob: member.tensor.clone(), problem });
+                    }
+                    None => {
+                        let mut numbers = vec![None; couple.members.len()];
+                        numbers[at] = Some(number);
+                        found.insert(captures, numbers);
+                    }
+                }
             }
             if !any {
                 let problem = "it matches no tensor of the checkpoint".into();
@@ -219,6 +244,10 @@ mod tests {
         assert_eq!(names, [("h.9.up", 4, 3), ("h.10.up", 6, 3)]);
         assert!(found.list.iter().all(|c| c.members[2].consumes && c.members[2].place == Place::Columns(1)));
 
+        assert!(bounded(&couples, &all, 6).is_ok());
+        let problem = bounded(&couples, &all, 5).unwrap_err().to_string();
+        assert!(problem.contains("couplings have 6 members in all, 5 is the most"), "{problem}");
+
         let problem = |tensors: &[TensorInfo]| of_couples(&couples, tensors).unwrap_err().to_string();
         assert!(
             problem(&all[1..]).contains("`h.*.up`: it matches no tensor to go with `h.10.down`: stars stand for `10`")
@@ -226,6 +255,16 @@ mod tests {
         assert!(problem(&all[6..]).contains("`h.*.down`: it matches no tensor"));
         all[1] = tensors(&[("h.10.down", &[3, 5])]).remove(0);
         assert!(problem(&all).contains("`h.10.up` has 6 units and `h.10.down`, which hangs together with it, has 5"));
+    }
+
+    #[test]
+    fn members_are_64_at_most() {
+        let of = |makes: usize| {
+            let members = "{tensor = \"a\", axis = 0},".repeat(makes);
+            from_toml(&format!("[[couple]]\nmembers = [{members}{{tensor = \"b\", axis = 1}}]"))
+        };
+        assert_eq!(of(63).unwrap()[0].members.len(), 64);
+        assert!(of(64).unwrap_err().to_string().contains("it has 65 members, 64 is the most"));
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! are added in the order of the tiles: the same scores on every machine, whatever the number of threads. Each of these takes
 //! about 12 MiB, whatever the size of a tensor; sums take 8 bytes for each unit and tensor.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicU64;
 
 use super::score::{Combine, Side, larger, told};
 use super::tiles::{Grid, Scratch, Tile};
 use super::{Coupling, Couplings, Place, Problem};
-use crate::checkpoint::{Checkpoint, TensorInfo};
+use crate::checkpoint::{Checkpoint, TensorInfo, quoted};
 use crate::shared::{OnBytes, in_order};
 use crate::{Norm, Result};
 
@@ -51,6 +52,7 @@ pub(super) fn scores(
         let units = if let Place::Whole(_) = asked.place { 1 } else { couplings.list[asked.coupling].units };
         sums[asked.coupling][asked.member] = vec![0.0; units as usize];
     }
+    couplings.list.iter().zip(&sums).try_for_each(|(coupling, sums)| all_have_norms(coupling, infos, sums))?;
     let done = AtomicU64::new(0);
     let each = |scratch: &mut Scratch, number: u64| {
         let (job, tile) = &tiles[number as usize];
@@ -90,6 +92,32 @@ fn jobs(tensors: &[TensorInfo], couplings: &Couplings, side: Side) -> Result<Vec
         }
     }
     Ok(jobs.into_iter().flatten().collect())
+}
+
+/// Refuses units of which no tensor is looked at: they would all be worth 0, and the first of them go.
+fn all_have_norms(coupling: &Coupling, infos: &[TensorInfo], sums: &[Vec<f64>]) -> Result<(), Problem> {
+    let mut without: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut with: HashSet<u64> = HashSet::new();
+    for (member, sums) in coupling.members.iter().zip(sums) {
+        match (member.place, sums.is_empty()) {
+            (Place::Whole(unit), false) => drop(with.insert(unit)),
+            (Place::Whole(unit), true) => drop(without.entry(unit).or_insert(member.tensor)),
+            (_, false) => return Ok(()),
+            (_, true) => drop(without.entry(0).or_insert(member.tensor)),
+        }
+    }
+    match without.into_iter().find(|(unit, _)| !with.contains(unit)) {
+        None => Ok(()),
+        Some((unit, tensor)) => {
+            let (info, name) = (&infos[tensor], quoted(&coupling.name));
+            let problem = format!(
+                "it is {} of {} dimensions, and no tensor of unit {unit} of {name} that is looked at has norms: give --score file",
+                info.dtype,
+                info.shape.len()
+            );
+            Err(Problem::NoNorm { tensor: info.name.clone(), problem })
+        }
+    }
 }
 
 impl Job {

@@ -76,6 +76,9 @@ pub enum Problem {
     /// More than there is.
     #[error("{} has {units} {kind}s, {width} cannot stay", quoted(.coupling))]
     Wider { coupling: String, kind: &'static str, units: u64, width: u64 },
+    /// More than there is in all couplings.
+    #[error("all {couplings} couplings together have {units} {kind}s, {width} cannot stay")]
+    WiderTogether { couplings: usize, kind: &'static str, units: u64, width: u64 },
     /// The width is no multiple of what it must be one of.
     #[error("a width of {width} is no multiple of {of}, {why}")]
     Multiple { width: u64, of: u64, why: &'static str },

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Couplings;
+use super::config::Sizes;
 use super::plan::Plan;
 use crate::checkpoint::TensorInfo;
 
@@ -14,6 +15,8 @@ pub struct Report {
     pub lopper: &'static str,
     /// `neuron`, `head` or `layer`.
     pub unit: &'static str,
+    /// How many of these are in a unit of a coupling: query heads that share a key and a value head, else 1.
+    pub per_unit: u64,
     /// Who said what hangs together.
     pub couplings_by: String,
     /// The couplings, in the order of the model.
@@ -28,6 +31,8 @@ pub struct Report {
     pub bytes_written: u64,
     /// Seconds that each pass took.
     pub seconds: Seconds,
+    /// What to know of the output before it is used, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// A coupling.
@@ -71,6 +76,18 @@ pub struct ConsumerReport {
     pub error: f64,
     /// The same without.
     pub error_uncompensated: f64,
+}
+
+/// What to know of an output in which these units stay.
+pub(super) fn notes(couplings: &Couplings, kept: &[Vec<u64>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let went = couplings.list.iter().zip(kept).any(|(coupling, kept)| (kept.len() as u64) < coupling.units);
+    if went && couplings.sizes == Sizes::PrunedHeads {
+        notes.push(
+            "config.json says which heads went under `pruned_heads`, which only transformers below 5 reads".into(),
+        );
+    }
+    notes
 }
 
 /// Seconds of each pass.

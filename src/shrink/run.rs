@@ -25,6 +25,8 @@ pub struct Options {
     /// A safetensors file with the moments of inputs, from which biases are made that make up for what goes: a tensor
     /// `[2, inputs]` for each tensor that takes units, under its name; the mean of each input, and that of its square.
     pub moments: Option<PathBuf>,
+    /// More files that the output may not replace, such as the network or recipe that says what hangs together.
+    pub sources: Vec<PathBuf>,
     /// Replace an output that exists.
     pub force: bool,
 }
@@ -32,7 +34,7 @@ pub struct Options {
 impl Options {
     /// So much, by norms; no new biases, nothing replaced.
     pub fn new(amount: Amount) -> Self {
-        Self { amount, score: Score::default(), moments: None, force: false }
+        Self { amount, score: Score::default(), moments: None, sources: Vec::new(), force: false }
     }
 }
 
@@ -73,6 +75,13 @@ pub fn shrink(
     let mut marks = vec![0.0];
     // What needs no scores fails at once.
     options.amount.counts(couplings)?;
+    let mut sources = Sources::default();
+    sources.add(checkpoint);
+    for file in [options.score.file(), options.moments.as_deref()].into_iter().flatten() {
+        sources.add(&Checkpoint::open(file)?);
+    }
+    options.sources.iter().try_for_each(|file| sources.add_file(file))?;
+    sources.check_output(checkpoint, output, options.force)?;
     let config = Config::of(checkpoint)?;
     let scores = score::scores(checkpoint, couplings, &options.score, &|done, all| progress(Pass::Score, done, all))?;
     let kept = options.amount.choose(couplings, &scores)?;
@@ -88,10 +97,6 @@ pub fn shrink(
     let compensated = biases.consumers.clone();
     let plan = Plan::new(couplings, &kept, checkpoint, config.as_ref(), biases)?;
     let (shards, order) = plan.shards(checkpoint, (METADATA_KEY, &report::noted(couplings, &kept)))?;
-    let mut sources = Sources::default();
-    for file in [options.score.file(), options.moments.as_deref()].into_iter().flatten() {
-        sources.add(&Checkpoint::open(file)?);
-    }
     let what = FreshDescriptor { from: checkpoint, sources, shards, others: plan.others() };
     let fresh = Fresh::create(what, output, options.force, unfinished)?;
     write(&plan, &order, checkpoint, &fresh, progress)?;
@@ -105,6 +110,7 @@ pub fn shrink(
     Ok(Report {
         lopper: env!("CARGO_PKG_VERSION"),
         unit: couplings.kind.name(),
+        per_unit: couplings.per_unit(),
         couplings_by: couplings.by.clone(),
         couplings: report::of_couplings(couplings, &kept, &scores),
         tensors: report::of_tensors(infos, &plan),
@@ -112,6 +118,7 @@ pub fn shrink(
         tensor_bytes: [infos.iter().map(TensorInfo::bytes).sum(), plan.bytes()],
         bytes_written: committed.bytes,
         seconds: Seconds::between(&marks),
+        notes: report::notes(couplings, &kept),
     })
 }
 

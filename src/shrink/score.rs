@@ -1,5 +1,6 @@
 //! What a unit is worth: a norm over all tensors that it lies in, or a number from a file.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -164,28 +165,32 @@ fn from_file(
     (norm, combine): (Norm, Combine),
 ) -> Result<Vec<f64>> {
     let bad = |problem: String| Problem::File { path: path.display().to_string(), problem };
-    let mut vectors = Vec::new();
+    let (mut vectors, mut seen) = (Vec::new(), HashSet::new());
     let rows = coupling.members.iter().filter(|member| !member.consumes);
     let names = rows.filter_map(|member| match member.place {
         Place::Rows(group) | Place::Columns(group) => Some((tensors[member.tensor].name.as_str(), group)),
         Place::Whole(_) => None,
     });
-    for (name, group) in names.chain([(coupling.name.as_str(), 1)]) {
-        let Some(values) = vector(file, path, name)? else { continue };
-        let found = values.len() as u64;
-        match found {
-            n if n == coupling.units => vectors.push(values),
-            n if Some(n) == coupling.units.checked_mul(group) => {
-                vectors.push(values.chunks(group as usize).map(|unit| of_unit(norm, unit)).collect());
-            }
-            _ => {
-                let (name, units) = (quoted(name), coupling.units);
-                return Err(bad(format!("tensor {name} has {found} numbers, and there are {units} units")).into());
-            }
-        }
+    let mut named: Vec<_> = names.filter(|(name, _)| place_of(file, name).is_some()).collect();
+    if named.is_empty() {
+        // A coupling may be called as its first tensor is, whose units may have several rows.
+        named.push((&coupling.name, 1));
     }
-    // A coupling may be called as its first tensor is.
-    vectors.dedup();
+    for (name, group) in named {
+        // Two names may be those of one vector: `a` and `a.weight`.
+        let Some(place) = place_of(file, name).filter(|place| seen.insert(*place)) else { continue };
+        let rows = coupling.units.checked_mul(group);
+        let found = file.tensors()[place].shape.iter().product::<u64>();
+        if found != coupling.units && Some(found) != rows {
+            let (name, units) = (quoted(name), coupling.units);
+            return Err(bad(format!("tensor {name} has {found} numbers, and there are {units} units")).into());
+        }
+        let values = vector(file, path, place)?;
+        vectors.push(match found == coupling.units {
+            true => values,
+            false => values.chunks(group as usize).map(|unit| of_unit(norm, unit)).collect(),
+        });
+    }
     match &vectors[..] {
         [] => Err(bad(format!("it has no scores for {}", quoted(&coupling.name))).into()),
         [one] => Ok(one.clone()),
@@ -203,14 +208,18 @@ fn of_unit(norm: Norm, values: &[f64]) -> f64 {
     }
 }
 
-/// All numbers of a file's tensor under this name, with or without `.weight`; none where there is no such tensor.
+/// The number of a file's tensor under this name, with or without `.weight`; none where there is no such tensor.
+pub(super) fn place_of(file: &Checkpoint, name: &str) -> Option<usize> {
+    let bare = name.strip_suffix(".weight").unwrap_or(name);
+    let place = |name: &str| file.tensors().iter().position(|info| info.name == name);
+    place(name).or_else(|| place(bare))
+}
+
+/// All numbers of a file's tensor, of which the caller has made sure that there are as many as there may be.
 ///
 /// # Errors
 /// Those of reading; [`Problem::File`] where it holds no numbers, or one that is not finite.
-pub(super) fn vector(file: &Checkpoint, path: &Path, name: &str) -> Result<Option<Vec<f64>>> {
-    let bare = name.strip_suffix(".weight").unwrap_or(name);
-    let place = |name: &str| file.tensors().iter().position(|info| info.name == name);
-    let Some(place) = place(name).or_else(|| place(bare)) else { return Ok(None) };
+pub(super) fn vector(file: &Checkpoint, path: &Path, place: usize) -> Result<Vec<f64>> {
     let info = &file.tensors()[place];
     let bad = |problem: String| {
         let problem = format!("tensor {}: {problem}", quoted(&info.name));
@@ -222,7 +231,7 @@ pub(super) fn vector(file: &Checkpoint, path: &Path, name: &str) -> Result<Optio
     let values: Vec<f64> = (0..bytes.len() / dtype.size()).map(|i| dtype.value(dtype.bits(&bytes, i)).into()).collect();
     match values.iter().position(|value| !value.is_finite()) {
         // Of both zeros one.
-        None => Ok(Some(values.into_iter().map(|value| value + 0.0).collect())),
+        None => Ok(values.into_iter().map(|value| value + 0.0).collect()),
         Some(at) => Err(bad(format!("number {at} is {}: numbers must be finite", values[at])).into()),
     }
 }

@@ -69,8 +69,8 @@ impl SparseMatrix {
     /// words go to the device as they lie in the file. The whole matrix is in host memory meanwhile.
     ///
     /// # Errors
-    /// [`Error::Data`] where the checkpoint was not packed so or has no such weight, or its tensors contradict each other;
-    /// [`Error::View`] where it is larger than the device binds; those of reading; [`Error::Gpu`] where the device fails.
+    /// [`Error::Data`](crate::Error::Data) where the checkpoint was not packed so or has no such weight, or its tensors contradict each other;
+    /// [`Error::View`](crate::Error::View) where it is larger than the device binds; those of reading; [`Error::Gpu`](crate::Error::Gpu) where the device fails.
     pub fn load(device: &wgpu::Device, checkpoint: &Checkpoint, name: &str) -> Result<Self> {
         let bad = |problem: String| checkpoint.bad(0, name, problem);
         match checkpoint.metadata(KEY.0)? {

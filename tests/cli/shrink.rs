@@ -67,6 +67,21 @@ fn half_of_the_neurons_go_and_what_is_left_runs() {
 }
 
 #[test]
+fn what_is_read_is_never_replaced() {
+    let folder = Folder::new();
+    let network = folder.at("n.toml");
+    fs::copy(DIGITS, &network).unwrap();
+    let before = fs::read(&network).unwrap();
+    let half = ["shrink", MLP, "--network", &network, "--sparsity", "0.5", "--force", "-o"];
+    lopper(&[&half[..], &[&network]].concat()).fails(1, &["n.toml", "a file of the input"]);
+    let out = folder.at("out.safetensors");
+    for option in ["--report", "--html"] {
+        lopper(&[&half[..], &[&out, option, &network]].concat()).fails(1, &["n.toml is read"]);
+    }
+    assert!(fs::read(&network).unwrap() == before && folder.files().len() == 1);
+}
+
+#[test]
 fn what_cannot_be_shrunk_is_said() {
     let shrink = |args: &[&str]| lopper(&[&["shrink", MLP, "-o", "never-written"], args].concat());
     shrink(&[]).fails(2, &["--sparsity"]);

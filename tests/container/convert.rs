@@ -85,3 +85,23 @@ fn an_output_that_exists_or_is_the_input_stays_and_a_stop_leaves_nothing() {
     assert!(matches!(stopped, Err(lopper::Error::Cancelled)));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 }
+
+#[test]
+fn a_safetensors_file_keeps_its_metadata_and_one_of_torch_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let metadata = |path: &Path| {
+        let checkpoint = lopper::checkpoint::Checkpoint::open(path).unwrap();
+        ["format", "by"].map(|key| checkpoint.metadata(key).unwrap())
+    };
+    converted(&fixture("state.pt"), &at("torch.safetensors"), false).unwrap();
+    assert_eq!(metadata(&at("torch.safetensors")), [Some("pt".to_owned()), None]);
+    converted(&fixture("rows.npy"), &at("numpy.safetensors"), false).unwrap();
+    assert_eq!(metadata(&at("numpy.safetensors")), [None, None]);
+    let header = r#"{"__metadata__":{"by":"me","format":"tf"},"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
+    let header = format!("{header:<128}");
+    let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[7]].concat();
+    std::fs::write(at("mine.safetensors"), file).unwrap();
+    converted(&at("mine.safetensors"), &at("again.safetensors"), false).unwrap();
+    assert_eq!(metadata(&at("again.safetensors")), [Some("tf".to_owned()), Some("me".to_owned())]);
+}

@@ -107,6 +107,24 @@ fn views_do_not_leave_their_storage_and_do_not_multiply() {
 }
 
 #[test]
+fn views_that_negate_or_conjugate_are_refused() {
+    let data = [0; 64];
+    let with = |marks: &[u8]| {
+        let plain = tensor(4, 4, 3);
+        let pickle = [plain.strip_suffix(b"tRs.").unwrap(), marks, b"tRs."].concat();
+        let file = zipped("m.pt", &[("m/data.pkl", &pickle), ("m/data/0", &data)], CompressionMethod::Stored);
+        Container::open(&file.1).map(|container| container.tensors().len()).map_err(|error| error.to_string())
+    };
+    assert_eq!(with(b""), Ok(1));
+    assert_eq!(with(b"N"), Ok(1));
+    assert_eq!(with(b"}"), Ok(1));
+    for marks in [&b"}X\x03\x00\x00\x00neg\x88s"[..], b"}X\x04\x00\x00\x00conj\x88s", b"K\x01"] {
+        let error = with(marks).unwrap_err();
+        assert!(error.contains("save it with .resolve_neg().resolve_conj()"), "{error}");
+    }
+}
+
+#[test]
 fn pickles_that_grow_are_bounded() {
     // A thousand million names out of a few hundred bytes: dictionaries of ten times the one before.
     let mut pickle = b"\x80\x02}q\x00".to_vec();

@@ -114,6 +114,8 @@ fn amounts_that_cannot_be() {
         &["cannot compete", "`intermediate_size` of config.json is one for all"],
     );
     says(&of(Kind::Neuron, Amount::new(Target::Threshold(1e9))), &["would keep none"]);
+    let message = refused(&bert(Dtype::F32), BERT_CONFIG, Kind::Head, Amount { global: true, ..keep(7) });
+    says(&message, &["all 2 couplings together have 6 heads, 7 cannot stay"]);
     // Layers are of different scales, and so are their numbers below a threshold.
     let mut model = llama(Dtype::F32);
     for part in ["gate", "up", "down"] {
@@ -125,6 +127,16 @@ fn amounts_that_cannot_be() {
     bytes[..4].copy_from_slice(&1f32.to_le_bytes());
     let message = refused(&model, LLAMA_CONFIG, Kind::Neuron, Amount::new(Target::Threshold(0.0)));
     says(&message, &["`model.layers.0.mlp` would keep 20", "`model.layers.1.mlp` 1"]);
+}
+
+#[test]
+fn layers_without_norms() {
+    let no_matrix = |name: &String| !name.starts_with("model.layers.1.") || name.contains("layernorm");
+    let model = other(|m| m.tensors.retain(|name, _| no_matrix(name)));
+    says(
+        &refused(&model, LLAMA_CONFIG, Kind::Layer, half()),
+        &["`model.layers.1.input_layernorm.weight`", "no tensor of unit 1 of `model.layers`", "give --score file"],
+    );
 }
 
 #[test]

@@ -47,8 +47,8 @@ pub fn page(input: &Path, drawn: &Drawn, report: Option<&Report>) -> Page {
         let rows = report.couplings.iter().map(|coupling| {
             vec![
                 Cell::text(&coupling.name),
-                number(coupling.units),
-                number(coupling.kept),
+                number(coupling.units * report.per_unit),
+                number(coupling.kept * report.per_unit),
                 Cell::number(coupling.highest_removed, magnitude),
                 Cell::number(coupling.lowest_kept, magnitude),
             ]

@@ -53,7 +53,8 @@ A recipe names tensors that hang together; those in whose names the stars stand 
     ]                            # and group = 64, where a unit is so many rows or columns
 
 Known by names are LLaMA-like and BERT-like models. config.json is changed where it says how many there are, and nothing else
-of it. Units of the same score go by their index, the lowest first.
+of it. BERT's heads that went are listed there under `pruned_heads`, which only transformers below 5 reads. Units of the same score
+go by their index, the lowest first.
 
 Exit codes: 0 done, 1 failed or stopped (nothing written, unless it says otherwise), 2 the command line makes no sense";
 
@@ -182,7 +183,11 @@ pub fn run(args: &ShrinkArgs) -> Result<ExitCode> {
     let couplings = args.couplings(&checkpoint)?;
     let drawn = Drawn::new(&couplings, checkpoint.tensors());
     let output = args.output.as_deref();
-    let new = |path: &PathBuf| NewFile::create(path, &args.input, output);
+    let read = args.read();
+    let new = |path: &PathBuf| {
+        NewFile::check_none_of(path, &read)?;
+        NewFile::create(path, &args.input, output)
+    };
     let html_file = args.html.as_ref().map(new).transpose()?;
     let report_file = args.report.as_ref().map(new).transpose()?;
     let Some(output) = output.filter(|_| !args.explain) else {
@@ -195,7 +200,7 @@ pub fn run(args: &ShrinkArgs) -> Result<ExitCode> {
     };
     let amount = args.amount().context("there is no amount")?;
     let moments = (args.compensate == CompensateWord::Bias).then(|| args.moments.clone()).flatten();
-    let options = Options { score: args.score(), moments, force: args.force, ..Options::new(amount) };
+    let options = Options { score: args.score(), moments, sources: read, force: args.force, ..Options::new(amount) };
     let stop = Stop::listen(report_file.as_ref().map(NewFile::temporary))?;
     let unfinished = Unfinished::default();
     stop.cleans_up(unfinished.clone());
@@ -236,6 +241,12 @@ impl ShrinkArgs {
             }
         };
         Ok(found.map_err(lopper::Error::from)?)
+    }
+
+    /// The files that are read, the checkpoint apart.
+    fn read(&self) -> Vec<PathBuf> {
+        let files = [&self.network, &self.recipe, &self.activations, &self.scores, &self.moments];
+        files.into_iter().flatten().cloned().collect()
     }
 
     fn amount(&self) -> Option<Amount> {
@@ -285,8 +296,8 @@ fn outcome(report: &Report) -> String {
     let mut grid =
         Grid::new(&["shrunk", "n", &unit, "kept", "highest score that went", "lowest that stayed"], &[1, 2, 3]);
     for (name, members) in groups(&report.couplings, |c| &c.name, |c| c.units) {
-        let (n, units) = (members.len().to_string(), count(members[0].units));
-        let kept = range(members.iter().map(|c| c.kept as f64));
+        let (n, units) = (members.len().to_string(), count(members[0].units * report.per_unit));
+        let kept = range(members.iter().map(|c| (c.kept * report.per_unit) as f64));
         let of = |score: fn(&shrink::CouplingReport) -> Option<f64>| range(members.iter().filter_map(|c| score(c)));
         grid.short_row([name, n, units, kept, of(|c| c.highest_removed), of(|c| c.lowest_kept)]);
     }
@@ -305,5 +316,6 @@ fn outcome(report: &Report) -> String {
         bytes(written as f64),
         text::seconds(seconds)
     );
-    format!("{grid}{biases}{}\n", paint(Paint::Bold, &totals))
+    let notes: String = report.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    format!("{grid}{biases}{}\n{notes}", paint(Paint::Bold, &totals))
 }

@@ -1,5 +1,7 @@
 //! The machine's stack, memo and collections, and how much of all that there may be.
 
+use std::rc::Rc;
+
 use super::value::{Key, Value, ValueId};
 use super::{Item, MOST_VALUES, Machine};
 use crate::Result;
@@ -81,7 +83,7 @@ impl Machine<'_, '_> {
         }
         let pair = |pair: &[ValueId]| {
             let key = match &self.values[pair[0]] {
-                Value::Text(text) => Key::Text(text.clone()),
+                Value::Text(text) => Key::Text(Rc::clone(text)),
                 Value::Number(number) => Key::Number(*number),
                 _ => return Err(self.wrong("a key is neither text nor number")),
             };
@@ -125,9 +127,8 @@ impl Machine<'_, '_> {
 
     pub(super) fn text(&mut self, len: u64) -> Result<()> {
         let text = self.cursor.text("a text", len, MAX_TEXT)?;
-        // Keys are kept once more.
         self.spend(text.len() / 16)?;
-        self.push(Value::Text(text))
+        self.push(Value::Text(text.into()))
     }
 
     pub(super) fn line(&mut self) -> Result<String> {

@@ -1,16 +1,22 @@
 //! What a pickle of tensors is made of, and the few functions that it may name.
 
+use std::rc::Rc;
+
 use safetensors::Dtype;
 
 /// A value's place in the machine's list.
 pub type ValueId = usize;
 
-/// A value. Collections hold places, so a pickle may be as deep or as cyclic as it likes.
+/// The most dimensions: more than any tensor has.
+const MAX_RANK: usize = 64;
+
+/// A value. Collections hold places, so a pickle may be as deep or as cyclic as it likes; texts are shared by all that they
+/// come to be in, so that what is small in a pickle stays small.
 #[derive(Debug, Clone)]
 pub enum Value {
     Nothing,
     Number(i64),
-    Text(String),
+    Text(Rc<str>),
     /// A float, a truth value or bytes, of which nothing is needed.
     Plain,
     List(Vec<ValueId>),
@@ -21,10 +27,22 @@ pub enum Value {
     Tensor(Tensor),
 }
 
+impl Value {
+    /// What it holds of its own, in values.
+    pub fn weight(&self) -> usize {
+        match self {
+            Value::List(ids) | Value::Tuple(ids) => ids.len(),
+            Value::Dict(entries) => entries.len(),
+            Value::Tensor(tensor) => tensor.shape.len() + tensor.strides.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// A key of a dictionary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
-    Text(String),
+    Text(Rc<str>),
     Number(i64),
 }
 
@@ -38,9 +56,9 @@ impl Key {
 /// What a global of [`GLOBALS`] stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// `_rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)`, and without the last two.
+    /// `_rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks, marks)`, and without the last three.
     Tensor,
-    /// `_rebuild_tensor_v3(storage, offset, shape, strides, requires_grad, hooks, dtype)`.
+    /// `_rebuild_tensor_v3(storage, offset, shape, strides, requires_grad, hooks, dtype, marks)`, and without the last.
     TypedTensor,
     /// `_rebuild_parameter(tensor, requires_grad, hooks)`.
     Parameter,
@@ -108,7 +126,7 @@ pub struct Storage {
     /// None for one of bytes.
     pub dtype: Option<Dtype>,
     /// The member's name, behind `data/`.
-    pub key: String,
+    pub key: Rc<str>,
 }
 
 /// A view of a storage.
@@ -129,13 +147,13 @@ impl Storage {
         let Value::Tuple(parts) = &values[id] else { return Err("a persistent id is no tuple".into()) };
         let part = |number: usize| parts.get(number).map(|id| &values[*id]);
         match (part(0), part(1), part(2)) {
-            (Some(Value::Text(kind)), Some(Value::Global(call)), Some(Value::Text(key))) if kind == "storage" => {
+            (Some(Value::Text(kind)), Some(Value::Global(call)), Some(Value::Text(key))) if &**kind == "storage" => {
                 let dtype = match call {
                     Call::Storage(dtype) => Some(*dtype),
                     Call::Bytes => None,
                     other => return Err(format!("a storage of type {other:?}")),
                 };
-                Ok(Self { dtype, key: key.clone() })
+                Ok(Self { dtype, key: Rc::clone(key) })
             }
             _ => Err("a persistent id is not that of a storage".into()),
         }
@@ -156,13 +174,24 @@ pub fn called(values: &[Value], function: ValueId, arguments: ValueId) -> Result
                 (Call::Tensor, Some(dtype), _) => dtype,
                 _ => return Err("a tensor has no element type".into()),
             };
+            // What is left of a view that is not its storage's values as they are.
+            match argument(if *call == Call::Tensor { 6 } else { 7 }) {
+                None | Some(Value::Nothing) => {}
+                Some(Value::Dict(marks)) if marks.is_empty() => {}
+                Some(_) => {
+                    let what = "a tensor has marks of a negated or conjugated view: save it with .resolve_neg().resolve_conj()";
+                    return Err(what.into());
+                }
+            }
             let offset = argument(1).and_then(whole).ok_or("a tensor's offset is no number")?;
-            let numbers = |number: usize| match argument(number) {
-                Some(Value::Tuple(ids)) => ids.iter().map(|id| whole(&values[*id])).collect::<Option<Vec<u64>>>(),
-                _ => None,
+            let numbers = |number: usize, what: &str| match argument(number) {
+                Some(Value::Tuple(ids)) => {
+                    let numbers = ranked(ids)?.iter().map(|id| whole(&values[*id])).collect::<Option<Vec<u64>>>();
+                    numbers.ok_or_else(|| format!("a tensor's {what} are not all numbers"))
+                }
+                _ => Err(format!("a tensor's {what} are no tuple of numbers")),
             };
-            let shape = numbers(2).ok_or("a tensor's shape is no tuple of numbers")?;
-            let strides = numbers(3).ok_or("a tensor's strides are no tuple of numbers")?;
+            let (shape, strides) = (numbers(2, "dimensions")?, numbers(3, "strides")?);
             if shape.len() != strides.len() {
                 return Err(format!("a tensor has {} dimensions and {} strides", shape.len(), strides.len()));
             }
@@ -175,11 +204,19 @@ pub fn called(values: &[Value], function: ValueId, arguments: ValueId) -> Result
         Call::Dict if arguments.is_empty() => Ok(Value::Dict(Vec::new())),
         Call::Dict => Err("an OrderedDict is made of something".into()),
         Call::Size => match argument(0) {
-            Some(Value::Tuple(ids)) => Ok(Value::Tuple(ids.clone())),
+            Some(Value::Tuple(ids)) => Ok(Value::Tuple(ranked(ids)?.to_vec())),
             _ => Err("a size is no tuple".into()),
         },
         other => Err(format!("{other:?} is called, and is no function")),
     }
+}
+
+/// The same, unless there are more than any tensor has.
+fn ranked(ids: &[ValueId]) -> Result<&[ValueId], String> {
+    if ids.len() > MAX_RANK {
+        return Err(format!("a tensor of {} dimensions: at most {MAX_RANK} are read", ids.len()));
+    }
+    Ok(ids)
 }
 
 fn whole(value: &Value) -> Option<u64> {
