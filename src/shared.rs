@@ -1,12 +1,13 @@
 //! Work that is shared out among threads.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::Result;
+use crate::{Error, Result};
 
-/// What is told bytes done and bytes in all, and stops the work with [`ControlFlow::Break`](std::ops::ControlFlow::Break).
-pub type OnBytes<'a> = &'a (dyn Fn(u64, u64) -> std::ops::ControlFlow<()> + Sync);
+/// What is told bytes done and bytes in all, and stops the work with [`ControlFlow::Break`].
+pub type OnBytes<'a> = &'a (dyn Fn(u64, u64) -> ControlFlow<()> + Sync);
 
 /// Does shares number 0 to `shares`, each once, on as many threads as there are processors, each with a `T` of its own. All
 /// of these come back; an error ends the work.
@@ -39,7 +40,26 @@ pub(crate) fn shared<T: Send>(
     })
 }
 
-/// The same, where each share has a result; `take` is given them in the order of the shares, whatever order threads come in,
+/// The same, where each share says how many bytes it has done: `progress` is told their sum, on top of `before`, of so many in
+/// all, and stops the work with [`Error::Cancelled`](crate::Error::Cancelled).
+pub(crate) fn shared_bytes<T: Send>(
+    shares: u64,
+    (before, total): (u64, u64),
+    progress: OnBytes<'_>,
+    new: impl Fn() -> T + Sync,
+    each: impl Fn(&mut T, u64) -> Result<u64> + Sync,
+) -> Result<Vec<T>> {
+    let done = AtomicU64::new(before);
+    shared(shares, new, |own, share| {
+        let bytes = each(own, share)?;
+        match progress(done.fetch_add(bytes, Ordering::Relaxed) + bytes, total) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    })
+}
+
+/// As [`shared`], where each share has a result; `take` is given them in the order of the shares, whatever order threads come in,
 /// so that sums in floating point are the same on every machine. A thread holds at most one result.
 pub(crate) fn in_order<T: Send, R>(
     shares: u64,
@@ -76,7 +96,6 @@ pub(crate) fn in_order<T: Send, R>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
 
     #[test]
     fn results_come_in_order_and_an_error_ends_the_wait() {

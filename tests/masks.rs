@@ -1,5 +1,7 @@
 //! Masks as files, against plain loops over weights.
 
+#[path = "masks/apply.rs"]
+mod applied;
 mod common;
 
 use std::collections::BTreeMap;
@@ -100,6 +102,13 @@ fn masks_are_the_zeros_and_operations_are_those_of_plain_loops() {
     let less = Selection { exclude: vec!["a.*".into()], ..Selection::default() };
     let less = Masks::open(&a, Some(&less)).unwrap();
     assert_eq!(less.masks().len(), in_a.len() - 1, "vectors and all, but for the one that is excluded");
+    // Of a checkpoint that says which tensors were pruned: those of them that are not excluded, vectors too.
+    let recipe = [("lopper.recipe", "[[rule]]\nall = true\nsparsity = 0.5\n")];
+    let pruned = write(folder.path().join("pruned.safetensors"), &model(1).0, &recipe);
+    let without = Selection { exclude: vec!["b.*".into()], ..Selection::default() };
+    let meant = Masks::open(&pruned, Some(&without)).unwrap();
+    let names: Vec<&str> = meant.masks().iter().map(|mask| mask.name.as_str()).collect();
+    assert_eq!((names.len(), names.contains(&"e.weight"), names.contains(&"b.weight")), (5, true, false), "{names:?}");
     let three: Vec<&Masks> = masks.iter().collect();
     type Expected = fn([bool; 3]) -> bool;
     let cases: [(Operation, Expected); 3] = [
@@ -211,92 +220,6 @@ fn apply(masks: &Masks, input: &Path, output: &Path, options: ApplyOptions) -> R
         assert!(done <= all);
         ControlFlow::Continue(())
     })
-}
-
-#[test]
-fn masks_are_applied_to_other_weights_and_to_an_optimizers_state() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, masks, _) = extracted(folder.path(), "a", 1);
-    let opened = Masks::open(&path, None).unwrap();
-    // Fine-tuned: everywhere something, of other types; and one tensor that has no mask.
-    let mut random = Random::new(5);
-    let dtypes = [Dtype::BF16, Dtype::F32, Dtype::F16];
-    let (shapes, _) = model(1);
-    let mut tuned: Tensors = vec![("other", FileDtype::I64, vec![2], vec![7; 16])];
-    let mut expected = BTreeMap::new();
-    for (i, (name, _, shape, _)) in shapes.iter().filter(|t| masks.contains_key(t.0)).enumerate() {
-        let dtype = dtypes[i % 3];
-        let n: usize = shape.iter().product();
-        let bytes: Vec<u8> =
-            (0..n).flat_map(|_| encode(dtype, random.normal()).to_le_bytes()[..dtype.size()].to_vec()).collect();
-        let mut masked = bytes.clone();
-        masks[*name].iter().enumerate().filter(|(_, kept)| !**kept).for_each(|(i, _)| {
-            masked[i * dtype.size()..(i + 1) * dtype.size()].fill(0);
-        });
-        expected.insert(*name, masked);
-        tuned.push((name, file_dtype(dtype), shape.clone(), bytes));
-    }
-    let input = write(folder.path().join("tuned.safetensors"), &tuned, &[("format", "pt")]);
-    let output = folder.path().join("out.safetensors");
-    let applied = apply(&opened, &input, &output, ApplyOptions::default()).unwrap();
-    let (before, after) = (fs::read(&input).unwrap(), fs::read(&output).unwrap());
-    let file = SafeTensors::deserialize(&after).unwrap();
-    for (name, bytes) in &expected {
-        assert!(file.tensor(name).unwrap().data() == &bytes[..], "{name}");
-    }
-    assert_eq!(file.tensor("other").unwrap().data(), [7; 16]);
-    let header = |bytes: &[u8]| 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    assert_eq!(before[..header(&before)], after[..header(&after)], "the layout is the same");
-    assert_eq!((applied.copied, applied.tensors.len()), (1, masks.len()));
-    for tensor in &applied.tensors {
-        assert_eq!(tensor.kept, masks[&tensor.name].iter().filter(|kept| **kept).count() as u64);
-    }
-
-    // Kept weights that are zero are given the values that they had.
-    let revive = Some(Checkpoint::open(&input).unwrap());
-    let inverse = folder.path().join("inverse.safetensors");
-    to(&inverse, |to| masks::invert(&opened, to)).unwrap();
-    let back = folder.path().join("back.safetensors");
-    let whole = apply(&opened, &output, &back, ApplyOptions { revive: revive.clone(), ..Default::default() }).unwrap();
-    assert!(whole.tensors.iter().all(|t| t.cleared == 0 && t.revived == 0));
-    let other = folder.path().join("other.safetensors");
-    let flipped = Masks::open(&inverse, None).unwrap();
-    let whole = apply(&flipped, &output, &other, ApplyOptions { revive, ..Default::default() }).unwrap();
-    assert!(whole.tensors.iter().any(|t| t.revived > 0));
-    let after = fs::read(&other).unwrap();
-    let file = SafeTensors::deserialize(&after).unwrap();
-    for (name, dtype, _, bytes) in &tuned[1..] {
-        let size = dtype.bitsize() / 8;
-        let data = file.tensor(name).unwrap().data().to_vec();
-        for (i, kept) in masks[*name].iter().enumerate() {
-            let at = i * size..(i + 1) * size;
-            assert!(if *kept { data[at].iter().all(|b| *b == 0) } else { data[at.clone()] == bytes[at] }, "{name} {i}");
-        }
-    }
-
-    // Of an optimizer: two tensors for each weight.
-    let state: Tensors = vec![
-        ("a.weight.exp_avg", FileDtype::F64, vec![5, 7], 1f64.to_le_bytes().repeat(35)),
-        ("a.weight.exp_avg_sq", FileDtype::F32, vec![5, 7], 1f32.to_le_bytes().repeat(35)),
-        ("a.weight.step", FileDtype::F32, vec![], 3f32.to_le_bytes().into()),
-    ];
-    let input = write(folder.path().join("state.safetensors"), &state, &[]);
-    let only = Selection { include: vec!["a.*".into()], ..Selection::default() };
-    let one = Masks::open(&path, Some(&only)).unwrap();
-    let names = vec!["{}.exp_avg".to_owned(), "{}.exp_avg_sq".to_owned()];
-    let output = folder.path().join("state.out.safetensors");
-    let applied = apply(&one, &input, &output, ApplyOptions { names, ..Default::default() }).unwrap();
-    let pruned = masks["a.weight"].iter().filter(|kept| !**kept).count() as u64;
-    assert!(applied.tensors.len() == 2 && applied.tensors.iter().all(|t| t.cleared == pruned));
-    let refused = apply(&one, &input, &folder.path().join("no.safetensors"), ApplyOptions::default()).unwrap_err();
-    assert!(refused.to_string().contains("its mask is for no tensor here: there is no `a.weight`"), "{refused}");
-    let refused = apply(
-        &one,
-        &input,
-        &path,
-        ApplyOptions { force: true, names: vec!["{}.exp_avg".into()], ..Default::default() },
-    );
-    assert!(refused.unwrap_err().to_string().contains("which is read"));
 }
 
 /// RigL's step as its authors' program does it, by sorting; ties lowest index first.
@@ -423,20 +346,4 @@ fn what_is_no_mask_file_is_refused() {
     assert!(
         masks::diff(&a, &b, &|_, _| ControlFlow::Continue(())).unwrap().others[0].why.contains("the shapes differ")
     );
-}
-
-#[test]
-fn a_stopped_run_leaves_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, ..) = extracted(folder.path(), "a", 1);
-    let masks = Masks::open(&path, None).unwrap();
-    let output = folder.path().join("sub/no.safetensors");
-    let unfinished = Unfinished::default();
-    let to =
-        MaskTo { output: &output, force: false, unfinished: &unfinished, progress: &|_, _| ControlFlow::Break(()) };
-    assert!(matches!(masks::invert(&masks, &to), Err(lopper::Error::Cancelled)));
-    assert!(!folder.path().join("sub").exists());
-    let over =
-        MaskTo { output: &path, force: true, unfinished: &unfinished, progress: &|_, _| ControlFlow::Continue(()) };
-    assert!(masks::invert(&masks, &over).unwrap_err().to_string().contains("input"));
 }

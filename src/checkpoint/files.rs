@@ -62,7 +62,11 @@ impl Sources {
         self.check_folder(&folder)?;
         match name {
             Some(name) => self.check_files(&folder, &[name], force),
-            None => place::check_empty(&folder, force),
+            None => {
+                place::check_empty(&folder, force)?;
+                let shards: Vec<OsString> = from.shards().iter().map(|shard| OsString::from(&shard.name)).collect();
+                self.check_files(&folder, &shards, force)
+            }
         }
     }
 

@@ -27,8 +27,8 @@ Examples:
   written   .safetensors, .npy (one array), .npz, .gguf, .onnx (initializers, no graph)
 
 Names, shapes, types and bits stay as they are; so do layouts, so that Keras's kernels are still [inputs, outputs]. Metadata
-and graphs are not converted, but for __metadata__ from safetensors to safetensors; of a PyTorch file it says format pt. A type that the new format lacks, such as BF16 in NumPy's, is refused, and so are quantised
-tensors. Zip files with compressed members, such as a compressed .npz, are unpacked into a temporary file first, in TMPDIR.
+and graphs are not converted, but for __metadata__ from safetensors to safetensors; of a PyTorch file it says format pt. A type
+that the new format lacks, such as BF16 in NumPy's, is refused, and so are quantised tensors. Zip files with compressed members, such as a compressed .npz, are unpacked into a temporary file first, in TMPDIR.
 
 Exit codes: 0 done, 1 failed or stopped (nothing written), 2 the command line makes no sense";
 

@@ -33,12 +33,13 @@ impl NewFile {
         Self::alone(path)
     }
 
-    /// Refuses a path that is one of these files, under any name.
-    pub fn check_none_of(path: &Path, read: &[PathBuf]) -> Result<()> {
+    /// Refuses a path that is one of these files, which are read or belong to the output, under any name.
+    pub fn check_none_of(path: &Path, files: &[PathBuf]) -> Result<()> {
         let place = resolve(path)?;
-        for file in read {
+        for file in files {
             if place == resolve(file)? {
-                bail!("will not write {}: {} is read; choose another name", path.display(), file.display());
+                let (name, file) = (path.display(), file.display());
+                bail!("will not write {name}: {file} is read, or belongs to the output; choose another name");
             }
         }
         Ok(())
@@ -46,13 +47,7 @@ impl NewFile {
 
     /// Opens it, unless it would take the place of one of these files, which belong to the input or the output.
     pub fn create_apart(path: &Path, input: &Path, output: Option<&Path>, files: &[PathBuf]) -> Result<Self> {
-        let place = resolve(path)?;
-        for file in files {
-            if place == resolve(file)? {
-                let name = path.display();
-                bail!("will not write {name}: a file of the input or the output is called that; choose another name");
-            }
-        }
+        Self::check_none_of(path, files)?;
         Self::create(path, input, output)
     }
 
@@ -157,9 +152,9 @@ mod tests {
             let made = NewFile::create_apart(&at(report), &at("m.onnx"), Some(&at("new/m.onnx")), &files);
             made.map(|_| ()).map_err(|error| error.to_string())
         };
-        assert!(apart("weights.data").unwrap_err().contains("a file of the input or the output"));
-        assert!(apart("in/../weights.data").unwrap_err().contains("a file of the input or the output"));
-        assert!(apart("new/weights.data").unwrap_err().contains("a file of the input or the output"));
+        assert!(apart("weights.data").unwrap_err().contains("is read, or belongs to the output"));
+        assert!(apart("in/../weights.data").unwrap_err().contains("is read, or belongs to the output"));
+        assert!(apart("new/weights.data").unwrap_err().contains("is read, or belongs to the output"));
         apart("r.json").unwrap();
         assert!(!at("r.json").exists(), "nothing is left of a report that was not written");
     }

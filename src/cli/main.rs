@@ -12,6 +12,7 @@ mod device;
 mod devices;
 mod file;
 mod generated;
+mod help;
 mod infer;
 mod inspect;
 mod mask;

@@ -27,6 +27,7 @@ pub(super) mod number {
     pub const OPSET_VERSION: u64 = 2;
     pub const GRAPH_NAME: u64 = 2;
     pub const INITIALIZER: u64 = 5;
+    pub const SPARSE: u64 = 15;
     pub const DIMS: u64 = 1;
     pub const TYPE: u64 = 2;
     pub const FLOATS: u64 = 4;
@@ -55,8 +56,9 @@ pub(super) fn read(files: &mut Files, file: usize, list: &mut List) -> Result<()
             match field(&mut cursor)? {
                 (number::GRAPH, Held::Bytes(len)) => {
                     graphs += 1;
-                    let end = cursor.place() + len;
-                    graph(files, &mut cursor, end, &mut described)?;
+                    let (at, file) = (cursor.place(), cursor.file);
+                    graph(files, &mut files.cursor(file, at, at + len), &mut described)?;
+                    cursor.skip("a graph", len)?;
                 }
                 (_, Held::Bytes(len)) => cursor.skip("a field", len)?,
                 _ => {}
@@ -70,12 +72,19 @@ pub(super) fn read(files: &mut Files, file: usize, list: &mut List) -> Result<()
     described.into_iter().try_for_each(|tensor| tensor.place(files, file, &mut beside, list))
 }
 
-fn graph(files: &Files, cursor: &mut Cursor<'_>, end: u64, described: &mut Vec<Described>) -> Result<()> {
-    while cursor.place() < end {
+/// The cursor ends where the graph does.
+fn graph(files: &Files, cursor: &mut Cursor<'_>, described: &mut Vec<Described>) -> Result<()> {
+    while cursor.left() > 0 {
         match field(cursor)? {
-            (number::INITIALIZER, Held::Bytes(len)) => {
-                let mut inner = files.cursor(cursor.file, cursor.place(), cursor.place() + len);
-                described.push(Described::read(&mut inner)?);
+            (initializer @ (number::INITIALIZER | number::SPARSE), Held::Bytes(len)) => {
+                let at = cursor.place();
+                if initializer == number::INITIALIZER {
+                    described.push(Described::read(&mut files.cursor(cursor.file, at, at + len))?);
+                } else {
+                    // Copied with a model, but nothing that could be converted.
+                    let name = format!("sparse initializer at byte {at}");
+                    described.push(Described { name, is_sparse: true, ..Described::default() });
+                }
                 let (count, max) = (described.len() as u64, super::list::MOST_TENSORS);
                 if count > max {
                     return Err(cursor.problem(Problem::TooMany { what: "initializers".into(), count, max }));
@@ -101,6 +110,7 @@ struct Described {
     numbers: Option<u64>,
     external: Vec<(String, String)>,
     is_external: bool,
+    is_sparse: bool,
 }
 
 impl Described {
@@ -162,6 +172,13 @@ impl Described {
     }
 
     fn place(self, files: &mut Files, file: usize, beside: &mut Beside, list: &mut List) -> Result<()> {
+        if self.is_sparse {
+            return list.other(
+                &files.cursor(file, 0, 0),
+                &self.name,
+                "values and indices of a sparse ONNX tensor".into(),
+            );
+        }
         let Some(dtype) = element(self.kind) else {
             return list.other(&files.cursor(file, 0, 0), &self.name, format!("ONNX type {}", kind_name(self.kind)));
         };

@@ -28,13 +28,13 @@ pub enum ContainerProblem {
     #[error("{what}: there would be {count}, at most {max} are read: it is damaged, or made to do harm")]
     TooMany { what: String, count: u64, max: u64 },
     /// Something that its format's description does not allow.
-    #[error("byte {at}: {}: it is damaged, or of another version of the format", cut(.what))]
+    #[error("byte {at}: {}: it is damaged, or of another version of the format", shown(.what))]
     Malformed { at: u64, what: String },
     /// A part of it that a reader of that format refuses.
-    #[error("its {format} cannot be read: {}: it is damaged or not fully downloaded", cut(.message))]
+    #[error("its {format} cannot be read: {}: it is damaged or not fully downloaded", shown(.message))]
     Unreadable { format: &'static str, message: String },
     /// A tensor breaks a rule.
-    #[error("tensor {}: {}", quoted(.tensor), cut(.what))]
+    #[error("tensor {}: {}", quoted(.tensor), shown(.what))]
     Tensor { tensor: String, what: String },
     /// Two tensors, or two members, of one name.
     #[error("it has {} twice: write it anew with the names made unique", quoted(.name))]
@@ -43,7 +43,7 @@ pub enum ContainerProblem {
     #[error("{} and {} share bytes: {why}", quoted(.first), quoted(.second))]
     Overlap { first: String, second: String, why: &'static str },
     /// A member of a zip file that cannot be what it says.
-    #[error("member {}: {}", quoted(.member), cut(.what))]
+    #[error("member {}: {}", quoted(.member), shown(.what))]
     Member { member: String, what: String },
     /// Much data out of few bytes.
     #[error(
@@ -62,13 +62,13 @@ pub enum ContainerProblem {
     #[error("byte {at} of {}: its pickle has the opcode {opcode}, which is not run: {why}", quoted(.member))]
     Opcode { member: String, at: u64, opcode: String, why: &'static str },
     /// A pickle is not one of tensors.
-    #[error("byte {at} of {}: {}", quoted(.member), cut(.what))]
+    #[error("byte {at} of {}: {}", quoted(.member), shown(.what))]
     Pickle { member: String, at: u64, what: String },
     /// External data that is not beside the model.
     #[error("tensor {}: its data is in {}, {why}", quoted(.tensor), quoted(.location))]
     External { tensor: String, location: String, why: String },
     /// A tensor that is not held by what it is to be written as.
-    #[error("tensor {}: {what}; {hint}", quoted(.tensor))]
+    #[error("tensor {}: {}; {hint}", quoted(.tensor), shown(.what))]
     NotHeld { tensor: String, what: String, hint: &'static str },
     /// It was written to.
     #[error(
@@ -78,4 +78,23 @@ pub enum ContainerProblem {
     /// A format that is read only.
     #[error("{what} files are read, not written: {hint}")]
     ReadOnly { what: &'static str, hint: &'static str },
+}
+
+/// The text, cut short, with what a terminal would obey escaped.
+fn shown(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    cut(text).chars().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_files_are_inert_and_short() {
+        let what = format!("NumPy type \x1b[2J{}", "x".repeat(60_000));
+        let problem = ContainerProblem::NotHeld { tensor: "a".into(), what, hint: "convert it" };
+        let text = problem.to_string();
+        assert!(text.contains("NumPy type \\u{1b}[2Jx") && !text.contains('\x1b') && text.len() < 1000, "{text}");
+    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::bits;
 use super::open::{Masks, short};
 use super::pieces::Pieces;
-use crate::checkpoint::{Checkpoint, Output, TensorInfo, Unfinished, quoted};
+use crate::checkpoint::{Checkpoint, Output, Sources, TensorInfo, Unfinished, quoted};
 use crate::{Error, OnBytes, Result};
 
 /// How masks are applied.
@@ -88,7 +88,9 @@ pub fn apply(
     progress: OnBytes<'_>,
 ) -> Result<Applied> {
     let pairs = pairs(masks, checkpoint, options)?;
-    refuse_sources(masks, options, output)?;
+    let mut sources = Sources::default();
+    [Some(masks.checkpoint()), options.revive.as_ref()].into_iter().flatten().for_each(|read| sources.add(read));
+    sources.check_output(checkpoint, output, options.force)?;
     let tensors = checkpoint.tensors();
     let mut masked = vec![false; tensors.len()];
     pairs.iter().for_each(|pair| masked[pair.tensor] = true);
@@ -97,7 +99,7 @@ pub fn apply(
     let total = checkpoint.total_bytes();
     let masked_bytes: u64 = pairs.iter().map(|pair| tensors[pair.tensor].bytes()).sum();
     let width = |pair: &Pair| (8 * pair.size as u64) * if pair.revive.is_some() { 2 } else { 1 };
-    let pieces = Pieces::new(pairs.iter().map(|pair| (masks.masks()[pair.mask].weights, width(pair))), 8);
+    let pieces = Pieces::new(pairs.iter().map(|pair| (masks.masks()[pair.mask].weights, width(pair))));
     let new = || (vec![Counts::default(); pairs.len()], [(); 4].map(|()| Vec::new()));
     let counts = pieces.each(total, progress, new, |(counts, [mask, weights, other, scratch]), piece| {
         let pair = &pairs[piece.tensor];
@@ -139,19 +141,6 @@ pub fn apply(
     };
     let copied = tensors.len() - pairs.len();
     Ok(Applied { path: done.path, bytes: done.bytes, tensors: pairs.iter().enumerate().map(tensor).collect(), copied })
-}
-
-/// The output may replace the input's like, but nothing else that is read.
-fn refuse_sources(masks: &Masks, options: &ApplyOptions, output: &Path) -> Result<()> {
-    let others = [Some(masks.checkpoint()), options.revive.as_ref()];
-    for shard in others.into_iter().flatten().flat_map(Checkpoint::shards) {
-        let same = |path: &Path| matches!((path.canonicalize(), shard.path().canonicalize()), (Ok(a), Ok(b)) if a == b);
-        if same(output) || same(&output.join(&shard.name)) {
-            let reason = format!("that is {}, which is read", shard.path().display());
-            return Err(Error::Output { path: output.to_owned(), reason });
-        }
-    }
-    Ok(())
 }
 
 /// Which tensor has which mask, in the checkpoint's order.

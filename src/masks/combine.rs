@@ -72,7 +72,7 @@ fn write(operands: &[&Masks], what: Option<Last>, to: &MaskTo<'_>) -> Result<Wri
         .map(|mask| first.width(mask) + others.iter().map(|(masks, places)| masks.width(places[mask])).sum::<u64>())
         .collect();
     let total = infos.iter().zip(&widths).map(|(mask, width)| mask.weights * width / 8).sum();
-    let pieces = Pieces::new(infos.iter().map(|mask| mask.weights).zip(widths.iter().copied()), 8);
+    let pieces = Pieces::new(infos.iter().map(|mask| mask.weights).zip(widths.iter().copied()));
     let file = MaskFile::create(infos, operands, to)?;
     let new = || (vec![0u64; infos.len()], [(); 3].map(|()| Vec::new()));
     let counts = pieces.each(total, to.progress, new, |(kept, [sum, other, scratch]), piece| {

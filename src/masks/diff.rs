@@ -92,7 +92,7 @@ pub fn diff(first: &Masks, second: &Masks, progress: OnBytes<'_>) -> Result<Comp
     let width = |pair: &[usize; 2]| first.width(pair[0]) + second.width(pair[1]);
     let weights = |pair: &[usize; 2]| first.masks()[pair[0]].weights;
     let total = pairs.iter().map(|pair| weights(pair) * width(pair) / 8).sum();
-    let pieces = Pieces::new(pairs.iter().map(|pair| (weights(pair), width(pair))), 8);
+    let pieces = Pieces::new(pairs.iter().map(|pair| (weights(pair), width(pair))));
     let new = || (vec![[0u64; 3]; pairs.len()], [(); 2].map(|()| Vec::new()), Vec::new());
     let counts = pieces.each(total, progress, new, |(counts, buffers, scratch), piece| {
         let pair = &pairs[piece.tensor];

@@ -1,10 +1,7 @@
 //! Tensors cut into pieces, which threads take one after the other.
 
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::shared::shared;
-use crate::{Error, OnBytes, Result};
+use crate::shared::shared_bytes;
+use crate::{OnBytes, Result};
 
 /// Bytes that a piece takes at most where it is read.
 const PIECE: u64 = 1 << 20;
@@ -36,11 +33,11 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// Cuts tensors of so many weights each, of which so many bits are read for each weight. Each piece but the last is of
-    /// whole groups of `of` weights, which is 8 or a multiple of it.
-    pub fn new(tensors: impl IntoIterator<Item = (u64, u64)>, of: u64) -> Self {
+    /// whole bytes of a mask.
+    pub fn new(tensors: impl IntoIterator<Item = (u64, u64)>) -> Self {
         let mut all = 0;
         let tensors = tensors.into_iter().map(|(weights, width)| {
-            let count = (8 * PIECE / width).next_multiple_of(of);
+            let count = (8 * PIECE / width).next_multiple_of(8);
             let first = all;
             all += weights.div_ceil(count);
             (weights, count, first)
@@ -61,14 +58,7 @@ impl Pieces {
         new: impl Fn() -> T + Sync,
         each: impl Fn(&mut T, Piece) -> Result<u64> + Sync,
     ) -> Result<Vec<T>> {
-        let done = AtomicU64::new(0);
-        shared(self.all, new, |own, number| {
-            let bytes = each(own, self.get(number))?;
-            match progress(done.fetch_add(bytes, Ordering::Relaxed) + bytes, total) {
-                ControlFlow::Continue(()) => Ok(()),
-                ControlFlow::Break(()) => Err(Error::Cancelled),
-            }
-        })
+        shared_bytes(self.all, (0, total), progress, new, |own, number| each(own, self.get(number)))
     }
 
     fn get(&self, number: u64) -> Piece {
@@ -82,14 +72,17 @@ impl Pieces {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::Error;
 
     #[test]
     fn pieces_cover_every_weight_once() {
         let lengths = [0, 5, 1 << 21, 0, (1 << 20) + 3, 8, 0];
-        let pieces = Pieces::new(lengths.map(|weights| (weights, 16)), 8);
+        let pieces = Pieces::new(lengths.map(|weights| (weights, 16)));
         let found = Mutex::new(Vec::new());
         let count = |_: &mut (), piece: Piece| {
             found.lock().unwrap().push((piece.tensor, piece.first, piece.count));

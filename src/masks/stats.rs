@@ -44,7 +44,7 @@ struct Tally {
 pub fn stats(masks: &Masks, progress: OnBytes<'_>) -> Result<Vec<TensorStats>> {
     let infos = masks.masks();
     let total = infos.iter().enumerate().map(|(number, mask)| mask.weights * masks.width(number) / 8).sum();
-    let pieces = Pieces::new(infos.iter().enumerate().map(|(number, mask)| (mask.weights, masks.width(number))), 8);
+    let pieces = Pieces::new(infos.iter().enumerate().map(|(number, mask)| (mask.weights, masks.width(number))));
     let new = || (vec![Tally::default(); infos.len()], Vec::new(), Vec::new());
     let tallies = pieces.each(total, progress, new, |(tallies, bits, scratch), piece| {
         bits.resize(piece.mask_bytes(), 0);

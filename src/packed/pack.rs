@@ -1,6 +1,6 @@
 //! A pruned checkpoint into a packed one.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -271,11 +271,12 @@ pub(super) fn read(checkpoint: &Checkpoint, candidate: &Candidate, span: Span, w
 
 /// Modules with a matrix that is left dense, by their names.
 fn ignored(checkpoint: &Checkpoint, packed: &[(Candidate, Vec<TensorInfo>)]) -> Vec<String> {
-    let packed: HashMap<usize, ()> = packed.iter().map(|(candidate, _)| (candidate.tensor, ())).collect();
-    let dense =
-        checkpoint.tensors().iter().enumerate().filter(|(tensor, info)| {
-            !packed.contains_key(tensor) && info.shape.len() == 2 && info.prunable().is_some()
-        });
+    let packed: HashSet<usize> = packed.iter().map(|(candidate, _)| candidate.tensor).collect();
+    let dense = checkpoint
+        .tensors()
+        .iter()
+        .enumerate()
+        .filter(|(tensor, info)| !packed.contains(tensor) && info.shape.len() == 2 && info.prunable().is_some());
     dense.filter_map(|(_, info)| info.name.strip_suffix(".weight").map(str::to_owned)).collect()
 }
 

@@ -1,11 +1,8 @@
 //! Matrices cut into spans, of whole rows or inside one, which threads take one after the other.
 
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::shared::shared;
+use crate::shared::shared_bytes;
 use crate::sparse::file::TILE;
-use crate::{Error, OnBytes, Result};
+use crate::{OnBytes, Result};
 
 /// Bytes of weights in a span, at most, unless eight rows of a few columns, or a tile, take more.
 const SPAN: u64 = 1 << 20;
@@ -79,14 +76,7 @@ impl Spans {
         new: impl Fn() -> T + Sync,
         each: impl Fn(&mut T, Span) -> Result<u64> + Sync,
     ) -> Result<Vec<T>> {
-        let done = AtomicU64::new(before);
-        shared(self.all, new, |own, number| {
-            let bytes = each(own, self.get(number))?;
-            match progress(done.fetch_add(bytes, Ordering::Relaxed) + bytes, total) {
-                ControlFlow::Continue(()) => Ok(()),
-                ControlFlow::Break(()) => Err(Error::Cancelled),
-            }
-        })
+        shared_bytes(self.all, (before, total), progress, new, |own, number| each(own, self.get(number)))
     }
 
     fn get(&self, number: u64) -> Span {

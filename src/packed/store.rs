@@ -1,6 +1,6 @@
 //! A packed checkpoint that is being written: its files begun, and matrices packed into them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::Value;
@@ -105,9 +105,9 @@ impl Work<'_> {
             }
             done += self.checkpoint.tensors()[candidate.tensor].bytes();
         }
-        let packed: HashMap<usize, ()> = self.packed.iter().map(|(candidate, _)| (candidate.tensor, ())).collect();
+        let packed: HashSet<usize> = self.packed.iter().map(|(candidate, _)| candidate.tensor).collect();
         let done = std::cell::Cell::new(done);
-        for tensor in (0..self.checkpoint.tensors().len()).filter(|tensor| !packed.contains_key(tensor)) {
+        for tensor in (0..self.checkpoint.tensors().len()).filter(|tensor| !packed.contains(tensor)) {
             self.fresh.copy(self.places[tensor], self.checkpoint, tensor, &|bytes| {
                 done.set(done.get() + bytes);
                 if progress(done.get(), total).is_break() { Err(Error::Cancelled) } else { Ok(()) }

@@ -282,8 +282,13 @@ impl Work<'_> {
             offsets.resize(expected.len(), 0);
             self.checkpoint.read_at(offsets_at, at, offsets)?;
             if let Some(wrong) = offsets.iter().zip(&expected).position(|(a, b)| a != b) {
-                let number = at / width + wrong as u64 / width;
-                return Err(self.bad(offsets_at, format!("offset {number} is not what its bits come to")));
+                let (wide, which) = (width as usize, wrong / width as usize);
+                let value = |all: &[u8]| {
+                    all[which * wide..][..wide].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
+                };
+                let (number, found, needed) = (at / width + which as u64, value(offsets), value(&expected));
+                let problem = format!("offset {number} is {found}, its bits come to {needed}");
+                return Err(self.bad(offsets_at, problem));
             }
         }
         fresh.write_at(output, (span.row * cols + span.col) * size as u64, weights)?;

@@ -17,6 +17,12 @@ pub(crate) fn selected_of(
     tensors: &[TensorInfo],
 ) -> Result<Vec<bool>> {
     match (selection, recipe) {
+        // What is left out, of those that were pruned.
+        (Some(selection), Some(recipe)) if selection.include.is_empty() && !selection.all => {
+            let all = Selection { all: true, ..selection.clone() };
+            let (pruned, meant) = (planned(recipe, tensors)?, selected_by(&all, tensors)?);
+            Ok(pruned.into_iter().zip(meant).map(|(pruned, meant)| pruned && meant).collect())
+        }
         (Some(selection), _) => selected_by(selection, tensors),
         (None, Some(recipe)) => planned(recipe, tensors),
         (None, None) => selected_by(&Selection::default(), tensors),

@@ -88,12 +88,15 @@ impl SparseMatrix {
         let shape = checkpoint.shape_in(places[2])?;
         let dtype = infos[0].number().ok_or_else(|| bad(format!("its values are {}", infos[0].dtype)))?;
         let matrix = matrix_of(&shape);
-        check_format(Format::Bitmask, dtype, matrix)?;
+        check_format(Format::Bitmask, dtype, matrix).map_err(|error| bad(error.to_string()))?;
         let kept = infos[0].bytes() / dtype.size() as u64;
         for (expected, info) in tensors(name, dtype, &shape, kept)?.iter().zip(infos) {
             if (expected.dtype, &expected.shape) != (info.dtype, &info.shape) {
                 let (part, needed) = (quoted(&info.name), &expected.shape);
-                return Err(bad(format!("{part} should be {} {needed:?} by its shape, and is not", expected.dtype)));
+                let (is, shape) = (info.dtype, &info.shape);
+                let problem =
+                    format!("{part} is {is} {shape:?}, by its shape it should be {} {needed:?}", expected.dtype);
+                return Err(bad(problem));
             }
         }
         let value_words = infos[0].bytes().div_ceil(4);
@@ -129,9 +132,10 @@ fn check_words(shape: Shape, kept: u64, index: &[u8]) -> Result<(), String> {
     let mut tile = 0;
     for (row, bits) in bits.chunks(width as usize).enumerate() {
         for bits in bits.chunks((TILE / 32) as usize) {
-            if u64::from(u32::from_le_bytes(offsets[tile])) != sum {
+            let offset = u32::from_le_bytes(offsets[tile]);
+            if u64::from(offset) != sum {
                 return Err(format!(
-                    "{sum} weights are kept before tile {tile}, which is in row {row}, its offset says otherwise"
+                    "{sum} weights are kept before tile {tile}, which is in row {row}, its offset is {offset}"
                 ));
             }
             sum += bits.iter().map(|word| u64::from(u32::from_le_bytes(*word).count_ones())).sum::<u64>();
