@@ -180,8 +180,9 @@ impl Spread {
     }
 
     pub fn take(&mut self, norm: f64) {
-        // One that lies above infinity, whatever its sign was.
-        let norm = if norm.is_nan() { f64::NAN } else { norm };
+        // A NaN lies above infinity, whatever its sign was. Choosing between `f64::NAN` and the norm would not do: a compiler may
+        // take any NaN for any other, and release builds did.
+        let norm = norm.abs();
         if self.keep {
             self.norms.push(norm);
         }
