@@ -14,6 +14,11 @@ pub fn open() -> anyhow::Result<(Gpu, bool)> {
     Ok((gpu, measuring))
 }
 
+/// How often something that takes so many seconds is repeated within a submission: far longer than it takes to submit.
+pub fn repeats(seconds: f64) -> usize {
+    ((5e-3 / seconds).ceil() as usize).clamp(1, 100)
+}
+
 /// Bell-shaped weights, seeded.
 pub fn bell(dtype: Dtype, n: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

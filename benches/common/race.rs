@@ -5,6 +5,8 @@ use std::time::Instant;
 use lopper::gpu::Gpu;
 use lopper::wgpu;
 
+use super::common::repeats;
+
 type Recording<'a> = Box<dyn Fn(&mut wgpu::ComputePass<'_>) + 'a>;
 
 /// What is timed: a name, and a recording of it.
@@ -28,20 +30,31 @@ impl<'a> Race<'a> {
         self.entries.push((name.into(), Box::new(record)));
     }
 
-    /// Runs them all `rounds` times in turn, and once before to warm up.
+    /// Runs them all `rounds` times in turn, and twice before to warm up. Where they take less than it takes to submit them,
+    /// each is repeated within its submission. One round is run as it is.
     pub fn run(self, rounds: usize) -> Times {
-        let once = |record: &Recording<'a>| {
-            let start = Instant::now();
+        let once = |record: &Recording<'a>, repeats: usize| {
             let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
-            record(&mut encoder.begin_compute_pass(&Default::default()));
-            self.gpu.queue().submit([encoder.finish()]);
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                (0..repeats).for_each(|_| record(&mut pass));
+            }
+            let commands = encoder.finish();
+            let start = Instant::now();
+            self.gpu.queue().submit([commands]);
             self.gpu.device().poll(wgpu::PollType::wait_indefinitely()).expect("the device works");
-            start.elapsed().as_secs_f64()
+            start.elapsed().as_secs_f64() / repeats as f64
         };
-        for (_, record) in &self.entries {
-            once(record);
-        }
-        let rounds = (0..rounds).map(|_| self.entries.iter().map(|(_, record)| once(record)).collect()).collect();
+        let repeats: Vec<usize> = self
+            .entries
+            .iter()
+            .map(|(_, record)| {
+                once(record, 1);
+                if rounds > 1 { repeats(once(record, 1)) } else { 1 }
+            })
+            .collect();
+        let all = || self.entries.iter().zip(&repeats).map(|((_, record), repeats)| once(record, *repeats)).collect();
+        let rounds = (0..rounds).map(|_| all()).collect();
         Times { names: self.entries.into_iter().map(|(name, _)| name).collect(), rounds }
     }
 }

@@ -38,4 +38,4 @@ pub use run::{OnCase, run, run_model};
 
 /// The shader of the roofs, for tests that parse and translate it: `(name, source, entry points)`.
 #[doc(hidden)]
-pub const SHADERS: &[(&str, &str, &[&str])] = &[("roofs", roofs::SOURCE, &["read_all", "copy_all", "fma_all"])];
+pub const SHADERS: &[(&str, &str, &[&str])] = &[("roofs", roofs::SOURCE, roofs::ENTRIES)];

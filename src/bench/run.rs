@@ -20,7 +20,7 @@ use crate::{Error, Result, Shape};
 pub type OnCase<'a> = dyn Fn(&str, usize, usize) -> ControlFlow<()> + 'a;
 
 /// Measures what is asked, on weights that are made up. Takes, for each shape, host memory for some copies of the matrix, and GPU
-/// memory for as many in each format as 128 MiB hold, and one at least.
+/// memory for as many in each format as 128 MiB hold (512 MiB on a GPU), and one at least.
 ///
 /// # Errors
 /// [`Error::View`] where what is asked cannot be measured here; [`Error::Gpu`] where the device fails. What a single case

@@ -2,17 +2,15 @@
 
 use wgpu::util::DeviceExt;
 
+use super::roofs::past_caches;
 use crate::gpu::{Dispatch, Gpu};
 use crate::kernels::{Epilogue, Kernels, MatrixView, Part};
 use crate::reference::Matrix;
 use crate::sparse::{Format, SparseMatrix};
 use crate::{Dtype, Result, Shape};
 
-/// Matrices are used in turn until so many bytes are passed.
-const PAST_CACHES: u64 = 128 << 20;
-
 /// Copies of a matrix at most; small ones stay in caches nevertheless.
-const COPIES: u64 = 64;
+const COPIES: u64 = 128;
 
 /// As often as it takes to pass the caches.
 pub enum Stored {
@@ -22,8 +20,8 @@ pub enum Stored {
     Sparse(Vec<SparseMatrix>),
 }
 
-fn copies(bytes: u64) -> u64 {
-    PAST_CACHES.div_ceil(bytes.max(1)).clamp(1, COPIES)
+fn copies(gpu: &Gpu, bytes: u64) -> u64 {
+    past_caches(gpu).div_ceil(bytes.max(1)).clamp(1, COPIES)
 }
 
 /// A buffer with these contents.
@@ -39,7 +37,7 @@ pub fn dense(gpu: &Gpu, matrix: Matrix<'_>) -> Result<Vec<wgpu::Buffer>> {
     let mut contents = matrix.bytes.to_vec();
     contents.resize(contents.len().next_multiple_of(16), 0);
     let mut buffers = vec![buffer(gpu, "bench weights", &contents)?];
-    for _ in 1..copies(contents.len() as u64) {
+    for _ in 1..copies(gpu, contents.len() as u64) {
         buffers.push(gpu.copy_of(&buffers[0])?);
     }
     Ok(buffers)
@@ -59,7 +57,7 @@ impl Stored {
         let view = MatrixView::dense(dense, 0, matrix.dtype, rows as u32, cols as u32);
         let mask = buffer(gpu, "bench mask", bytemuck::cast_slice(mask))?;
         let mut matrices = vec![SparseMatrix::pack(gpu, kernels, &view, &mask, format)?];
-        for _ in 1..copies(matrices[0].bytes()) {
+        for _ in 1..copies(gpu, matrices[0].bytes()) {
             matrices.push(matrices[0].copy(gpu)?);
         }
         Ok(Stored::Sparse(matrices))

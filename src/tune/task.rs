@@ -64,12 +64,14 @@ impl Task {
 /// The size of an attention matrix of a model of 1 to 3 billion weights: past the caches of most adapters as often as it is there.
 pub const SHAPE: Shape = Shape::new(2048, 4096);
 
-/// Bytes that are used in turn, in so many copies at most.
+/// Bytes that are used in turn, in so many copies at most; and on GPUs, whose caches are larger.
 const IN_TURN: u64 = 64 << 20;
+const IN_TURN_OF_GPU: u64 = 160 << 20;
 const COPIES: u64 = 64;
 
-fn copies(bytes: u64) -> u64 {
-    IN_TURN.div_ceil(bytes.max(1)).clamp(1, COPIES)
+fn copies(gpu: &Gpu, bytes: u64) -> u64 {
+    let in_turn = if gpu.tuning().simd { IN_TURN } else { IN_TURN_OF_GPU };
+    in_turn.div_ceil(bytes.max(1)).clamp(1, COPIES)
 }
 
 /// A task's data on the device.
@@ -113,7 +115,7 @@ impl Prepared {
                 use wgpu::util::DeviceExt;
                 device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label, contents, usage })
             };
-            let copies = if sparse.is_some() { 0 } else { copies(bytes.len() as u64) };
+            let copies = if sparse.is_some() { 0 } else { copies(gpu, bytes.len() as u64) };
             let weights = (0..copies).map(|_| filled(&bytes)).collect::<Vec<_>>();
             let size = 4 * words;
             let out = device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false });
@@ -168,7 +170,7 @@ impl Prepared {
             }
             Task::Sparse(_) => {
                 let Some(packed) = &self.sparse else { return Ok(Entry::new(name, Vec::new())) };
-                let copies = (0..copies(4 * packed.values.len() as u64)).map(|_| {
+                let copies = (0..copies(gpu, 4 * packed.values.len() as u64)).map(|_| {
                     let matrix = SparseMatrix::upload(gpu.device(), packed)?;
                     let mut dispatches = Vec::new();
                     matrix.matmul(kernels, &mut dispatches, 1, &self.x, &self.out, Epilogue::default())?;

@@ -85,8 +85,12 @@ impl Product for Contestant {
                 Way::Linear => self.x.clone().matmul(part.clone()),
             };
             self.y = self.copies[round % self.copies.len()].iter().map(product).collect();
-            self.device.sync().map_err(|e| anyhow!("{e:?}"))
+            Ok(())
         })
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        guard(|| self.device.sync().map_err(|e| anyhow!("{e:?}")))
     }
 
     fn result(&mut self) -> Result<Vec<f32>> {

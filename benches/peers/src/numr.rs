@@ -77,6 +77,10 @@ impl Product for Contestant {
             Matrix::Tensor(matrix) => matrix.spmv(&self.x),
         };
         self.y = Some(y.map_err(|e| anyhow!("{e}"))?);
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<()> {
         self.client.synchronize();
         Ok(())
     }

@@ -102,7 +102,11 @@ impl Product for Contestant {
             }
         }
         gpu.queue().submit([encoder.finish()]);
-        gpu.device().poll(wgpu::PollType::wait_indefinitely())?;
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.ours.gpu.device().poll(wgpu::PollType::wait_indefinitely())?;
         Ok(())
     }
 
