@@ -1,6 +1,6 @@
 //! Products as shares of the adapter's own roofs, and sparse ones against dense ones, in one run.
 //!
-//! `cargo bench --bench products [-- ADAPTER] [--only=gemv|gemm|sparse|pack]`. Under `cargo test` everything runs once, on small
+//! `cargo bench --bench products [-- ADAPTER] [--only=gemv|gemm|sparse|pack] [--lanes=N]`. Under `cargo test` everything runs once, on small
 //! matrices.
 //!
 //! Sizes: 4096 × 4096 is an attention matrix of a 7B model and 11008 × 4096 one of its MLP; both are past every cache in
@@ -13,7 +13,7 @@ mod common;
 mod race;
 
 use common::bell;
-use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, dispatch};
+use lopper::gpu::{Binding, Gpu, Kernel, KernelSpec, Tuning, dispatch};
 use lopper::kernels::{Epilogue, Kernels, MatrixView};
 use lopper::sparse::{Format, SparseMatrix};
 use lopper::{Dtype, wgpu};
@@ -22,6 +22,11 @@ use wgpu::BufferUsages as Usage;
 
 fn main() -> anyhow::Result<()> {
     let (gpu, measuring) = common::open()?;
+    let lanes = std::env::args().find_map(|a| a.strip_prefix("--lanes=").and_then(|n| n.parse().ok()));
+    let gpu = match lanes {
+        Some(lanes) => gpu.clone().with_tuning(Tuning { lanes, ..gpu.tuning() })?,
+        None => gpu,
+    };
     let bench =
         Bench { kernels: Kernels::new(gpu.device(), gpu.tuning()), gpu, rounds: if measuring { 15 } else { 1 } };
     let args: Vec<String> = std::env::args().collect();
@@ -204,7 +209,7 @@ impl Bench {
             "\n{dtype} {rows} x {cols}: packing, in ms and times as long as reading the weights; the first with compiling"
         );
         let half = 0.5;
-        let random = [Format::SlicedEll { slice }, Format::Bitmask, Format::Csr];
+        let random = [Format::SlicedEll { slice }, Format::Macko, Format::Bitmask, Format::Csr];
         let random = random.into_iter().flat_map(|format| [half, 0.9].map(|sparsity| (format, sparsity)));
         for (format, sparsity) in random.chain(STRUCTURED.map(|format| (format, half))) {
             let bits = match format {
@@ -264,7 +269,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Every format against our dense product: `lend`, `ell`, `bitmask` and `csr`, `gemv` or `gemm`. Packing is `scan`, and timed
+    /// Every format against our dense product: `lend`, `ell`, `macko`, `bitmask` and `csr`, `gemv` or `gemm`. Packing is `scan`, and timed
     /// once.
     fn sparse(&self, dtype: Dtype, rows: u32, cols: u32, columns: u32) -> anyhow::Result<()> {
         println!("\n{dtype} {rows} x {cols}, {columns} vectors: times as fast as dense; bytes per weight");
@@ -272,7 +277,7 @@ impl Bench {
         let (x, y) = (self.buffer(&bell(Dtype::F32, (cols * columns) as usize)), self.zeros(rows * columns));
         let view = MatrixView::dense(&weights, 0, dtype, rows, cols);
         let slice = if self.gpu.tuning().simd { 8 } else { 32 };
-        let formats = [Format::SlicedEll { slice }, Format::Bitmask, Format::Csr];
+        let formats = [Format::SlicedEll { slice }, Format::Macko, Format::Bitmask, Format::Csr];
         let mut broken_even = formats.map(|_| None);
         let mut earlier = formats.map(|_| (0.0, 0.0));
         for sparsity in SPARSITIES {

@@ -2,6 +2,8 @@
 
 @group(0) @binding(3) var<storage, read> x: array<f32>; // [columns][cols]
 
+fn take_x(local: u32) {}
+
 fn x_at(col: u32) -> f32 { return x[sizes.first * sizes.cols + col]; }
 
 // The same number of four vectors; those past the last are the last.

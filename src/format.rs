@@ -17,6 +17,10 @@ pub enum Format {
     },
     /// Compressed sparse rows: the kept weights of a row one behind the other, and the column of each.
     Csr,
+    /// The kept weights of a row one behind the other, and the columns skipped before each in 4 bits: MACKO's storage
+    /// (<https://arxiv.org/abs/2511.13061>). Where more than 15 are skipped, a weight of +0.0 lies between; so weights of +0.0
+    /// are not multiplied, kept or not. For GPUs, from low sparsities on. Any number of columns.
+    Macko,
     /// At most `keep` of every `of` neighbouring weights of a row, as 2:4. Where the columns are no multiple of `of`, what
     /// remains of a row is stored like a dense one, with as many places as weights.
     Nm {
@@ -40,6 +44,7 @@ impl fmt::Display for Format {
             Format::Bitmask => f.write_str("bitmask"),
             Format::SlicedEll { slice } => write!(f, "sliced ELL of {slice} rows"),
             Format::Csr => f.write_str("CSR"),
+            Format::Macko => f.write_str("MACKO"),
             Format::Nm { keep, of } => write!(f, "{keep}:{of}"),
             Format::Block { rows, cols } => write!(f, "blocks of {rows} x {cols}"),
         }

@@ -77,7 +77,13 @@ fn a_classifier_is_as_right_as_it_is_known_to_be_in_every_form() {
         accuracy(&given, 10, labels).unwrap()
     };
     assert_eq!(right(&checkpoint, Storage::Dense), 494);
-    let sparse = [Format::Bitmask, Format::SlicedEll { slice: 8 }, Format::Csr, Format::Block { rows: 4, cols: 4 }];
+    let sparse = [
+        Format::Bitmask,
+        Format::SlicedEll { slice: 8 },
+        Format::Csr,
+        Format::Macko,
+        Format::Block { rows: 4, cols: 4 },
+    ];
     let path = chain.checkpoint.as_ref().unwrap();
     for (sparsity, expected) in [(0.3, 496), (0.5, 481), (0.7, 444), (0.8, 291)] {
         let (_folder, pruned) = prune(path, Rule::new(Target::Sparsity(sparsity)));

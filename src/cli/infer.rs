@@ -237,6 +237,7 @@ fn storages(form: &Form) -> Vec<(Storage, bool)> {
         Format::Bitmask,
         Format::SlicedEll { slice: 8 },
         Format::Csr,
+        Format::Macko,
         Format::Nm { keep: 2, of: 4 },
         Format::Block { rows: 4, cols: 4 },
     ];

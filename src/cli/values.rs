@@ -45,12 +45,13 @@ pub fn format(text: &str) -> Result<Format, String> {
     match (text, pair(text, ':'), pair(text, 'x')) {
         ("bitmask", ..) => Ok(Format::Bitmask),
         ("csr", ..) => Ok(Format::Csr),
+        ("macko", ..) => Ok(Format::Macko),
         ("ell", ..) => Ok(Format::SlicedEll { slice: 8 }),
         (_, Some((keep, of)), _) => Ok(Format::Nm { keep, of }),
         (_, _, Some((rows, cols))) => Ok(Format::Block { rows, cols }),
         _ => match text.strip_prefix("ell:").and_then(|slice| slice.parse().ok()) {
             Some(slice) => Ok(Format::SlicedEll { slice }),
-            None => Err("give bitmask, ell, ell:ROWS, csr, N:M such as 2:4, or blocks such as 16x16".into()),
+            None => Err("give macko, bitmask, ell, ell:ROWS, csr, N:M such as 2:4, or blocks such as 16x16".into()),
         },
     }
 }
@@ -120,6 +121,7 @@ mod tests {
     #[test]
     fn formats_are_words_or_numbers() {
         assert_eq!((format("2:4"), format("csr")), (Ok(Format::Nm { keep: 2, of: 4 }), Ok(Format::Csr)));
+        assert_eq!(format("macko"), Ok(Format::Macko));
         assert_eq!(format("16x8"), Ok(Format::Block { rows: 16, cols: 8 }));
         assert_eq!(format("ell:32"), Ok(Format::SlicedEll { slice: 32 }));
         for bad in ["", "dense", "ell:", "2:", ":4", "0:4", "ELL", "+2:4", "2:4:8"] {

@@ -31,6 +31,13 @@ pub(super) const LENT: KernelSpec = KernelSpec {
     bindings: packed::LENT,
 };
 
+/// The same with x in workgroup memory.
+pub(super) const STAGED: KernelSpec = KernelSpec {
+    label: "ell of staged vectors",
+    source: source!("stored", "sizes", "ell_parts", "x_staged", "epilogue", "ell"),
+    ..STORAGE
+};
+
 pub(super) const UNPACK: KernelSpec = KernelSpec {
     label: "ell unpack",
     source: source!("stored", "sizes", "ell_parts", "ell_find", "unpack"),

@@ -68,6 +68,7 @@ mod group;
 mod halves;
 mod histogram;
 mod lend;
+mod macko;
 mod mask;
 mod nm;
 mod pack;
@@ -161,6 +162,11 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("csr", csr::STORAGE.source, &["main"]),
     ("csr", csr::LENT.source, &["main"]),
     ("csr", csr::UNPACK.source, &["main"]),
+    ("macko", macko::COUNT.source, &["count", "fill"]),
+    ("macko", macko::STORAGE.source, &["main"]),
+    ("macko", macko::LENT.source, &["main"]),
+    ("macko", macko::UNPACK.source, &["main"]),
+    ("ell", ell::STAGED.source, &["main"]),
     ("nm", nm::FILL.source, &["fill"]),
     ("nm", nm::STORAGE.source, &["main"]),
     ("nm", nm::LENT.source, &["main"]),
@@ -184,6 +190,9 @@ pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
     ("bitmask", bitmask::columns::LENT_SUBGROUPS.source, &["main"]),
     ("csr", csr::STORAGE_SUBGROUPS.source, &["main"]),
     ("csr", csr::LENT_SUBGROUPS.source, &["main"]),
+    ("macko", macko::STORAGE_SUBGROUPS.source, &["main"]),
+    ("macko", macko::LENT_SUBGROUPS.source, &["main"]),
+    ("macko", macko::STAGED.source, &["main"]),
     ("nm", nm::STORAGE_SUBGROUPS.source, &["main"]),
     ("nm", nm::LENT_SUBGROUPS.source, &["main"]),
     ("block", block::STORAGE_SUBGROUPS.source, &["main"]),

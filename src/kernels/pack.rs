@@ -1,7 +1,7 @@
 //! weights, bits ─ count, scan, fill ─► a sparse matrix, in all formats. Twin: [`crate::reference::Packed`].
 
 use super::packed::of_format;
-use super::{Kernels, MatrixView, Part, bitmask, block, csr, ell, mask, nm};
+use super::{Kernels, MatrixView, Part, bitmask, block, csr, ell, macko, mask, nm};
 use crate::gpu::{KernelSpec, Record};
 use crate::{Format, Result};
 
@@ -21,7 +21,7 @@ pub(crate) fn unit_count(format: Format, view: &MatrixView<'_>) -> u32 {
     match format {
         Format::Bitmask => view.rows * view.cols.div_ceil(1024),
         Format::SlicedEll { slice } => view.rows.div_ceil(slice),
-        Format::Csr => view.rows,
+        Format::Csr | Format::Macko => view.rows,
         Format::Nm { .. } => 0,
         Format::Block { rows, .. } => view.rows.div_ceil(rows),
     }
@@ -43,6 +43,7 @@ impl Kernels {
                 self.pack_by(to, ell::MEASURE, view, pack, None, units);
             }
             Format::Csr => self.pack_by(to, csr::COUNT, view, pack, None, units),
+            Format::Macko => self.pack_by(to, macko::COUNT, view, pack, None, units),
             Format::Nm { .. } => return Ok(()),
             Format::Block { rows, cols } => {
                 self.pack_by(to, block::COUNT, view, pack, None, blocks(view, (rows, cols)));
@@ -65,6 +66,7 @@ impl Kernels {
             Format::Bitmask => (bitmask::FILL, view.rows * parts),
             Format::SlicedEll { slice } => (ell::FILL, view.rows.div_ceil(slice) * slice * parts),
             Format::Csr => (csr::FILL, view.rows * parts),
+            Format::Macko => (macko::FILL, view.rows * parts),
             Format::Nm { .. } => (nm::FILL, view.mask_words() as u32),
             Format::Block { rows, cols } => (
                 block::FILL,

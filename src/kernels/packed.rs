@@ -4,7 +4,7 @@ use super::dense::check_vectors;
 use super::epilogue::apart;
 use super::sizes::SizesWords;
 use super::view::Variant;
-use super::{Epilogue, Kernels, Part, bitmask, block, csr, ell, nm};
+use super::{Epilogue, Kernels, Part, bitmask, block, csr, ell, macko, nm};
 use crate::gpu::{Binding, KernelSpec, Record};
 use crate::{Dtype, Error, Format, Result};
 
@@ -59,7 +59,7 @@ pub(crate) struct PackedParts<'a> {
 /// The constants of a format, and a number that tells them from others of it.
 pub(super) fn of_format(format: Format) -> (Vec<(&'static str, f64)>, u32) {
     match format {
-        Format::Bitmask | Format::Csr => (Vec::new(), 0),
+        Format::Bitmask | Format::Csr | Format::Macko => (Vec::new(), 0),
         Format::SlicedEll { slice } => (vec![("SLICE", slice.into())], slice),
         Format::Nm { keep, of } => (vec![("KEEP", keep.into()), ("OF", of.into())], keep * 32 + of),
         Format::Block { rows, cols } => (vec![("HEIGHT", rows.into()), ("WIDTH", cols.into())], rows * 64 + cols),
@@ -71,6 +71,8 @@ struct Way<'a> {
     /// Where x is, and where it is lent.
     specs: [KernelSpec; 2],
     batch: u32,
+    /// Numbers that are brought into workgroup memory, where the kernel is one that does.
+    staged: Option<u32>,
     workgroups: u32,
     constants: &'a [(&'static str, f64)],
 }
@@ -81,7 +83,7 @@ impl PackedParts<'_> {
         let (stride, units) = match self.format {
             Format::Bitmask => (tiles, tiles * self.rows),
             Format::SlicedEll { slice } => (0, self.rows.div_ceil(slice)),
-            Format::Csr => (0, self.rows),
+            Format::Csr | Format::Macko => (0, self.rows),
             Format::Nm { keep, of } => (self.cols / of * keep + self.cols % of, 0),
             Format::Block { rows, .. } => (0, self.rows.div_ceil(rows)),
         };
@@ -100,6 +102,9 @@ impl PackedParts<'_> {
         all
     }
 }
+
+/// Bytes of workgroup memory that products need beside vectors.
+const STAGED_BESIDE: u32 = 4096;
 
 /// From how many vectors on tiles are expanded into workgroup memory, rather than one vector multiplied after the other.
 const EXPAND_FROM: u32 = 5;
@@ -134,14 +139,27 @@ impl Kernels {
                 let batch = if columns - first > 1 { 4 } else { 1 };
                 let constants = &[("WORKGROUP", f64::from(threads)), ("BATCH", batch.into())];
                 let workgroups = matrix.rows.div_ceil(slice);
-                let way = Way { specs: [ell::STORAGE, ell::LENT], batch, workgroups, constants };
+                let staged = self.staged(matrix.cols).filter(|_| batch == 1);
+                let specs = if staged.is_some() { [ell::STAGED; 2] } else { [ell::STORAGE, ell::LENT] };
+                let way = Way { specs, batch, staged, workgroups, constants };
+                self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
+            }
+            return Ok(());
+        }
+        if matrix.format == Format::Macko {
+            let (specs, staged, constants) = self.by_teams(matrix.cols);
+            let [threads, team] = [0, 1].map(|i| constants[i].1 as u32);
+            let workgroups = matrix.rows.div_ceil(4 * threads / team);
+            for first in 0..columns {
+                let way = Way { specs, batch: 1, staged, workgroups, constants: &constants };
                 self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
             }
             return Ok(());
         }
         let (specs, constants) = self.walking(matrix.format);
         for first in 0..columns {
-            let way = Way { specs, batch: 1, workgroups: matrix.rows.div_ceil(4), constants: &constants };
+            let workgroups = matrix.rows.div_ceil(4);
+            let way = Way { specs, batch: 1, staged: None, workgroups, constants: &constants };
             self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
         }
         Ok(())
@@ -154,12 +172,9 @@ impl Kernels {
         let (mut subgroups, mut single) = (self.subgroups, self.is_one_subgroup(lanes));
         let columns = !self.tuning.simd && lanes >= 32;
         if format == Format::Bitmask && !columns {
-            // A team that is one subgroup needs no workgroup memory.
-            let size = self.device.adapter_info().subgroup_min_size;
-            subgroups = (8..=32).contains(&size) && size <= lanes && self.is_one_subgroup(size);
-            let team = if subgroups { size } else { lanes.min(32) };
-            single = team == lanes;
-            constants.push(("TEAM", team.into()));
+            let team = self.team();
+            (subgroups, single) = (team.is_some(), team.is_none_or(|team| team == lanes));
+            constants.push(("TEAM", team.unwrap_or(lanes.min(32)).into()));
         }
         if subgroups {
             constants.push(("SINGLE", f64::from(u8::from(single))));
@@ -177,6 +192,34 @@ impl Kernels {
             (_, true) => [bitmask::STORAGE_SUBGROUPS, bitmask::LENT_SUBGROUPS],
         };
         (specs, constants)
+    }
+
+    /// The threads of a team that is one subgroup and so needs no workgroup memory, if there are such subgroups.
+    fn team(&self) -> Option<u32> {
+        let size = self.device.adapter_info().subgroup_min_size;
+        ((8..=32).contains(&size) && size <= self.tuning.lanes && self.is_one_subgroup(size)).then_some(size)
+    }
+
+    /// How MACKO is multiplied, the first two constants being threads of a workgroup and of a team.
+    fn by_teams(&self, cols: u32) -> ([KernelSpec; 2], Option<u32>, Vec<(&'static str, f64)>) {
+        let lanes = self.tuning.lanes;
+        let Some(team) = self.team() else {
+            let team = lanes.min(32).into();
+            return ([macko::STORAGE, macko::LENT], None, vec![("WORKGROUP", team), ("TEAM", team)]);
+        };
+        let constants = vec![("WORKGROUP", lanes.into()), ("TEAM", team.into())];
+        match self.staged(cols) {
+            Some(staged) => ([macko::STAGED; 2], Some(staged), constants),
+            None => ([macko::STORAGE_SUBGROUPS, macko::LENT_SUBGROUPS], None, constants),
+        }
+    }
+
+    /// How many numbers of a vector are brought into workgroup memory, if they fit and that is what the adapter reads fastest: what
+    /// a format reads past a row's end included.
+    fn staged(&self, cols: u32) -> Option<u32> {
+        let numbers = (cols + 8).next_multiple_of(256);
+        let room = self.device.limits().max_compute_workgroup_storage_size.saturating_sub(STAGED_BESIDE);
+        (!self.tuning.simd && 4 * numbers <= room).then_some(numbers)
     }
 
     /// Records a dispatch that multiplies by one vector or four, from number `first` of `columns` on, lent or where they are.
@@ -197,6 +240,10 @@ impl Kernels {
         let mut constants = matrix.constants();
         constants.extend(epilogue.constants());
         constants.extend(way.constants);
+        if let Some(staged) = way.staged {
+            variant.mode |= u64::from(staged) << 32;
+            constants.push(("STAGED", staged.into()));
+        }
         let kernel = self.kernel(spec, variant, &constants);
         let uniform = self.uniform(&sizes);
         let bindings = [
@@ -253,6 +300,7 @@ impl Kernels {
             Format::Bitmask => bitmask::UNPACK,
             Format::SlicedEll { .. } => ell::UNPACK,
             Format::Csr => csr::UNPACK,
+            Format::Macko => macko::UNPACK,
             Format::Nm { .. } => nm::UNPACK,
             Format::Block { .. } => block::UNPACK,
         };

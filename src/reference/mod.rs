@@ -16,6 +16,7 @@ mod gemv;
 mod group;
 mod histogram;
 mod lend;
+mod macko;
 mod mask;
 mod nm;
 mod packed;

@@ -1,4 +1,4 @@
-use super::{Matrix, activate, bitmask, block, csr, ell, nm};
+use super::{Matrix, activate, bitmask, block, csr, ell, macko, nm};
 use crate::{Activation, Dtype, Error, Format, Result, Shape};
 
 /// A sparse matrix on the host: the words of its two buffers, as kernels read them.
@@ -44,6 +44,7 @@ impl Packed {
             Format::Bitmask => bitmask::pack(&rows, shape, dtype),
             Format::SlicedEll { slice } => ell::pack(&rows, dtype, slice),
             Format::Csr => csr::pack(&rows, dtype),
+            Format::Macko => macko::pack(&rows, dtype),
             Format::Nm { keep, of } => nm::pack(&rows, shape, dtype, (keep, of))?,
             Format::Block { rows: height, cols } => block::pack(&rows, dtype, (height, cols)),
         };
@@ -60,6 +61,7 @@ impl Packed {
             Format::Bitmask => bitmask::rows(self),
             Format::SlicedEll { slice } => ell::rows(self, slice),
             Format::Csr => csr::rows(self),
+            Format::Macko => macko::rows(self),
             Format::Nm { keep, of } => nm::rows(self, (keep, of)),
             Format::Block { rows, cols } => block::rows(self, (rows, cols)),
         };
@@ -123,7 +125,7 @@ pub(crate) fn check_format(format: Format, dtype: Dtype, shape: Shape) -> Result
         return bad(format!("{shape}: {weights} weights, fewer than 2^32 - 64 fit"));
     }
     match format {
-        Format::Bitmask => Ok(()),
+        Format::Bitmask | Format::Macko => Ok(()),
         Format::Nm { keep, of } if keep == 0 || keep > of || of > 16 => {
             bad(format!("{keep}:{of}: 1 to 16 weights of a group, and as many of them kept at most, will do"))
         }

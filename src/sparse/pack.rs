@@ -58,7 +58,7 @@ impl SparseMatrix {
     /// a group keeps too many, the matrix is not to be used.
     ///
     /// # Errors
-    /// As [`SparseMatrix::pack`]; and [`Error::View`] for sliced ELL, whose size depends on each slice's longest row.
+    /// As [`SparseMatrix::pack`]; and [`Error::View`] for sliced ELL and MACKO, whose sizes depend on where weights are kept.
     pub fn pack_counted<'a>(
         kernels: &Kernels,
         device: &wgpu::Device,
@@ -76,7 +76,7 @@ impl SparseMatrix {
                 problem: format!("it keeps {kept} of {} weights", view.weights()),
             });
         }
-        if let Format::SlicedEll { .. } = format {
+        if let Format::SlicedEll { .. } | Format::Macko = format {
             let problem =
                 format!("{format}: its size depends on where weights are kept, and so is read back: use pack");
             return Err(Error::View { what: "sparse format", problem });
@@ -84,7 +84,7 @@ impl SparseMatrix {
         Self::record(kernels, device, to, view, mask.into(), (kept, format))
     }
 
-    /// Records all of it; `total` is what the format counts: weights, blocks, or 16 bytes of sliced ELL.
+    /// Records all of it; `total` is what the format counts: weights, blocks, 16 bytes of sliced ELL, or steps of MACKO.
     fn record(
         kernels: &Kernels,
         device: &wgpu::Device,
@@ -121,6 +121,7 @@ fn behind(format: Format, view: &MatrixView<'_>, total: u64) -> u64 {
     match format {
         Format::Bitmask | Format::Nm { .. } => view.mask_words(),
         Format::SlicedEll { .. } => view.rows.into(),
+        Format::Macko => total,
         Format::Csr | Format::Block { .. } => total.div_ceil(2),
     }
 }
@@ -129,6 +130,7 @@ fn value_words(format: Format, view: &MatrixView<'_>, total: u64) -> u64 {
     let weights = match format {
         Format::SlicedEll { .. } => return 4 * total,
         Format::Bitmask | Format::Csr => total,
+        Format::Macko => 8 * total,
         Format::Nm { keep, of } => u64::from(view.rows) * u64::from(view.cols / of * keep + view.cols % of),
         Format::Block { rows, cols } => total * u64::from(rows * cols),
     };
