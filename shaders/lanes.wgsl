@@ -6,6 +6,9 @@ var<workgroup> parts: array<vec4f, 256>;
 
 struct Lane { subgroup: u32, subgroups: u32, member: u32 }
 
+// Between one sum and the next: others may still read it.
+fn before_sum() { workgroupBarrier(); }
+
 fn sum_lanes(sum: vec4f, local: u32, lane: Lane) -> vec4f {
     parts[local] = sum;
     workgroupBarrier();

@@ -9,6 +9,11 @@ var<workgroup> parts: array<vec4f, 256>; // one per subgroup
 
 struct Lane { subgroup: u32, subgroups: u32, member: u32 }
 
+// Between one sum and the next: others may still read it.
+fn before_sum() {
+    if !SINGLE { workgroupBarrier(); }
+}
+
 fn sum_lanes(sum: vec4f, local: u32, lane: Lane) -> vec4f {
     let own = subgroupAdd(sum);
     if SINGLE { return own; }

@@ -4,6 +4,7 @@ mod common;
 
 use common::product::{DTYPES, all_kernels, check, distance, exact, floats, kind, vectors};
 use common::{Fill, buffer, gpu, poisoned, run_pass, weights};
+use lopper::gpu::Tuning;
 use lopper::kernels::{Epilogue, Kernels, MatrixView};
 use lopper::reference::{self, Matrix};
 use lopper::{Activation, Dtype, Shape, wgpu};
@@ -52,6 +53,61 @@ fn gemv_and_gemm_are_near_the_twin_and_f64() {
                     run_pass(|pass| kernels.gemm(pass, &view, columns, &x_buffer, &y, epilogue).unwrap());
                     check();
                     let apart = distance(&floats(&y), &want);
+                    assert!(apart <= 1e-5, "{name} {dtype} {rows} x {cols} x {columns}: {apart:e}");
+                }
+            }
+        }
+    }
+}
+
+/// Numbers of vectors around every size at which GPUs change their ways.
+const SEVERAL: &[u32] = &[2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 21, 33, 47, 48, 49, 50, 64, 127, 128, 129, 130];
+
+/// `(rows, cols, gap, offset)`: tiles of 128 and less, in whole and in part, aligned and not.
+const SEVERAL_SHAPES: &[(u32, u32, u32, u64)] = &[
+    (3, 8, 0, 0),
+    (7, 520, 0, 16),
+    (128, 32, 0, 0),
+    (130, 76, 4, 272),
+    (131, 45, 0, 4),
+    (129, 36, 5, 12),
+    (259, 17, 0, 0),
+];
+
+#[test]
+fn several_vectors_are_near_f64_on_gpus() {
+    let new = |tuning| Kernels::new(gpu().device(), tuning);
+    let mut all = vec![
+        ("as it is", new(Tuning::GPU)),
+        ("without subgroups", new(Tuning::GPU).without_subgroups()),
+        ("16 lanes", new(Tuning { lanes: 16, ..Tuning::GPU })),
+    ];
+    let size = gpu().device().adapter_info().subgroup_max_size;
+    if (8..=256).contains(&size) && size.is_power_of_two() {
+        all.push(("one subgroup", new(Tuning { lanes: size, ..Tuning::GPU })));
+    }
+    for dtype in DTYPES {
+        for (i, &(rows, cols, gap, offset)) in SEVERAL_SHAPES.iter().enumerate() {
+            let bytes = weights(dtype, rows as usize, (cols + gap) as usize, Fill::Normal, i as u64 + 1);
+            let padded: Vec<u8> = std::iter::repeat_n(0x7f, offset as usize).chain(bytes.iter().copied()).collect();
+            let uploaded = buffer(&padded);
+            let view = MatrixView { buffer: &uploaded, offset, dtype, rows, cols, stride: cols + gap };
+            let shape = Shape::new(rows.into(), cols.into());
+            let matrix = Matrix { dtype, shape, stride: (cols + gap) as usize, bytes: &bytes };
+            let bias = vectors(rows as usize, 9);
+            let bias_buffer = buffer(bytemuck::cast_slice(&bias));
+            let epilogue = Epilogue { bias: Some((&bias_buffer).into()), ..Default::default() };
+            let most = *SEVERAL.last().expect("there are some");
+            let x = vectors((cols * most) as usize, 7);
+            let want = exact(matrix, &x, Some(&bias));
+            for &columns in SEVERAL {
+                let x_buffer = buffer(bytemuck::cast_slice(&x[..(cols * columns) as usize]));
+                let want = &want[..(rows * columns) as usize];
+                for (name, kernels) in &all {
+                    let y = poisoned(4 * u64::from(rows * columns));
+                    run_pass(|pass| kernels.gemm(pass, &view, columns, &x_buffer, &y, epilogue).unwrap());
+                    check();
+                    let apart = distance(&floats(&y), want);
                     assert!(apart <= 1e-5, "{name} {dtype} {rows} x {cols} x {columns}: {apart:e}");
                 }
             }
@@ -191,7 +247,7 @@ fn matrices_larger_than_a_binding_are_multiplied_by_rows() {
     assert!(uploaded.size() > device.limits().max_storage_buffer_binding_size);
     let matrix = Matrix::dense(Dtype::F32, Shape::new(rows.into(), cols.into()), &bytes);
     let view = MatrixView::dense(&uploaded, 0, Dtype::F32, rows, cols);
-    for tuning in [lopper::gpu::Tuning::CPU, lopper::gpu::Tuning::GPU] {
+    for tuning in [Tuning::CPU, Tuning::GPU] {
         let kernels = Kernels::new(device, tuning);
         for columns in [1, columns] {
             let x = vectors((cols * columns) as usize, 6);

@@ -1,6 +1,7 @@
 //! dense weights, x ─ gemm ─► y, for several vectors. Twin: [`crate::reference::gemm`].
 
 use super::dense::Dense;
+use super::specs::source;
 use super::{Epilogue, Kernels, MatrixView, Part, gemv};
 use crate::Result;
 use crate::gpu::{KernelSpec, Record, dispatch};
@@ -34,6 +35,25 @@ pub(super) const LANES: KernelSpec = KernelSpec {
 };
 
 pub(super) const LANES_WIDE: KernelSpec = KernelSpec { label: "wide gemm by lanes", ..LANES };
+
+/// Of a few vectors, on adapters whose threads are not SIMD lanes.
+pub(super) const NARROW: KernelSpec = KernelSpec {
+    label: "narrow gemm",
+    source: source!("stored", "sizes", "vectors", "dense", "epilogue", "gemm_narrow", "lanes"),
+    ..SPEC
+};
+
+pub(super) const NARROW_SUBGROUPS: KernelSpec = KernelSpec {
+    label: "narrow gemm by subgroups",
+    source: source!("stored", "sizes", "vectors", "dense", "epilogue", "gemm_narrow", "subgroups"),
+    ..SPEC
+};
+
+/// Vectors up to which `NARROW` multiplies, 16 at a time: a guess, to be measured. Tiles of 64 are mostly empty for fewer.
+const NARROW_UP_TO: u32 = 48;
+
+/// Threads along rows of `NARROW` where the subgroup's size is not known: a guess, to be measured.
+const NARROW_THREADS: u32 = 64;
 
 impl Kernels {
     /// Records: `y = activation(W · x + bias)` for a dense matrix and `columns` vectors, one behind the other in `x`, and
@@ -69,7 +89,36 @@ impl Kernels {
                 None,
             );
         }
+        if !self.tuning.simd && columns <= NARROW_UP_TO {
+            return self.narrow(to, &dense);
+        }
         self.check_steps(view.cols, 200_000)?;
         self.dense(to, SPEC, &dense, (64, 64), &[], None)
+    }
+
+    fn narrow(&self, to: &mut impl Record, dense: &Dense<'_>) -> Result<()> {
+        let vectors = match dense.columns {
+            ..=4 => 4,
+            5..=8 => 8,
+            _ => 16,
+        };
+        // One subgroup needs no barriers, of which there are some for each vector.
+        let size = self.device.adapter_info().subgroup_max_size;
+        let known = (16..=128).contains(&size) && size.is_power_of_two() && self.is_one_subgroup(size);
+        let threads = if known { size } else { self.tuning.lanes.min(NARROW_THREADS) };
+        let mut constants = vec![("WORKGROUP", f64::from(threads)), ("VECTORS", vectors.into())];
+        if self.subgroups {
+            constants.push(("SINGLE", f64::from(u8::from(self.is_one_subgroup(threads)))));
+        }
+        let label = match (vectors, self.subgroups) {
+            (4, false) => "narrow gemm of 4",
+            (8, false) => "narrow gemm of 8",
+            (_, false) => NARROW.label,
+            (4, true) => "narrow gemm of 4 by subgroups",
+            (8, true) => "narrow gemm of 8 by subgroups",
+            (_, true) => NARROW_SUBGROUPS.label,
+        };
+        let spec = KernelSpec { label, ..if self.subgroups { NARROW_SUBGROUPS } else { NARROW } };
+        self.dense(to, spec, dense, (4, vectors), &constants, None)
     }
 }

@@ -41,12 +41,13 @@ pub fn check() {
 /// The product of the stored values in f64.
 pub fn exact(matrix: Matrix<'_>, x: &[f32], bias: Option<&[f32]>) -> Vec<f64> {
     let (rows, cols) = (matrix.shape.rows as usize, matrix.shape.cols as usize);
+    let weight = |at| f64::from(matrix.dtype.value(matrix.dtype.bits(matrix.bytes, at)));
+    let weights: Vec<f64> =
+        (0..rows).flat_map(|row| (0..cols).map(move |c| row * matrix.stride + c)).map(weight).collect();
     let mut y = Vec::new();
     for x in x.chunks_exact(cols) {
-        for row in 0..rows {
-            let weight =
-                |col| f64::from(matrix.dtype.value(matrix.dtype.bits(matrix.bytes, row * matrix.stride + col)));
-            let sum: f64 = (0..cols).map(|col| weight(col) * f64::from(x[col])).sum();
+        for (row, weights) in weights.chunks_exact(cols).enumerate() {
+            let sum: f64 = weights.iter().zip(x).map(|(w, &x)| w * f64::from(x)).sum();
             y.push(sum + bias.map_or(0.0, |bias| f64::from(bias[row])));
         }
     }
