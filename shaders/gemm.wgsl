@@ -10,18 +10,6 @@ const PITCH: u32 = 5u;
 var<workgroup> w_tile: array<vec4f, 320>; // [64 rows][PITCH]
 var<workgroup> x_tile: array<vec4f, 320>; // [64 vectors][PITCH]
 
-// Four numbers of a vector from column `col` on; zeros past its end. Vectors past the last are the last: they are read, and go nowhere.
-fn four_of_x(column: u32, col: u32) -> vec4f {
-    let at = min(column, sizes.columns - 1u) * sizes.cols + col;
-    if ALIGNED && col + 4u <= sizes.cols { return x_quads[at / 4u]; }
-    var v = vec4f();
-    if col < sizes.cols { v.x = x[at]; }
-    if col + 1u < sizes.cols { v.y = x[at + 1u]; }
-    if col + 2u < sizes.cols { v.z = x[at + 2u]; }
-    if col + 3u < sizes.cols { v.w = x[at + 3u]; }
-    return v;
-}
-
 fn store(sums: vec4f, row: u32, column: u32) {
     if row >= sizes.rows { return; }
     let to = sizes.above + row;

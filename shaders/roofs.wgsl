@@ -85,3 +85,35 @@ fn fma_all(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lo
     }
     if id.x < 0xffffu { to_quads[local % 4u] = bitcast<vec4u>(a + b + c); }
 }
+
+// The same operations as 32 chains that share both other numbers: more of them for units that wait long for a sum, and no more
+// than one new register to be read for each.
+@compute @workgroup_size(WORKGROUP)
+fn fma_wide(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local: u32) {
+    let some = bitcast<vec4f>(from_quads[local % 4u]);
+    let m = vec4f(some.x * 0.5);
+    let v = vec4f(some.y);
+    var a = some;
+    var b = some + 1.0;
+    var c = some + 2.0;
+    var d = some + 3.0;
+    var e = some + 4.0;
+    var f = some + 5.0;
+    var g = some + 6.0;
+    var h = some + 7.0;
+    for (var i = 0u; i < 512u; i++) {
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v); d = fma(d, m, v);
+        e = fma(e, m, v); f = fma(f, m, v); g = fma(g, m, v); h = fma(h, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v); d = fma(d, m, v);
+        e = fma(e, m, v); f = fma(f, m, v); g = fma(g, m, v); h = fma(h, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v); d = fma(d, m, v);
+        e = fma(e, m, v); f = fma(f, m, v); g = fma(g, m, v); h = fma(h, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v); d = fma(d, m, v);
+        e = fma(e, m, v); f = fma(f, m, v); g = fma(g, m, v); h = fma(h, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v); d = fma(d, m, v);
+        e = fma(e, m, v); f = fma(f, m, v); g = fma(g, m, v); h = fma(h, m, v);
+        a = fma(a, m, v); b = fma(b, m, v); c = fma(c, m, v); d = fma(d, m, v);
+        e = fma(e, m, v); f = fma(f, m, v); g = fma(g, m, v); h = fma(h, m, v);
+    }
+    if id.x < 0xffffu { to_quads[local % 4u] = bitcast<vec4u>((a + b + c + d) + (e + f + g + h)); }
+}

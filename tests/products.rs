@@ -104,13 +104,52 @@ fn several_vectors_are_near_f64_on_gpus() {
                 let x_buffer = buffer(bytemuck::cast_slice(&x[..(cols * columns) as usize]));
                 let want = &want[..(rows * columns) as usize];
                 for (name, kernels) in &all {
-                    let y = poisoned(4 * u64::from(rows * columns));
+                    let y = poisoned(4 * u64::from(rows * (columns + 1)));
+                    let behind = floats(&y).split_off((rows * columns) as usize);
                     run_pass(|pass| kernels.gemm(pass, &view, columns, &x_buffer, &y, epilogue).unwrap());
                     check();
-                    let apart = distance(&floats(&y), want);
+                    let mut got = floats(&y);
+                    assert!(same(&got.split_off((rows * columns) as usize), &behind), "{name}: behind the last vector");
+                    let apart = distance(&got, want);
                     assert!(apart <= 1e-5, "{name} {dtype} {rows} x {cols} x {columns}: {apart:e}");
                 }
             }
+        }
+    }
+}
+
+fn same(a: &[f32], b: &[f32]) -> bool {
+    bytemuck::cast_slice::<f32, u32>(a) == bytemuck::cast_slice::<f32, u32>(b)
+}
+
+#[test]
+fn many_vectors_are_near_f64_on_gpus() {
+    // Enough of both for tiles of 128, the last of which are not full.
+    let (rows, columns) = (1_410_u32, 1_395_u32);
+    let kernels = Kernels::new(gpu().device(), Tuning::GPU);
+    let bias = vectors(rows as usize, 9);
+    let bias_buffer = buffer(bytemuck::cast_slice(&bias));
+    let epilogue = Epilogue { bias: Some((&bias_buffer).into()), ..Default::default() };
+    for dtype in DTYPES {
+        for (cols, gap, offset) in [(32_u32, 0_u32, 0_u64), (36, 4, 16), (13, 0, 4)] {
+            let bytes = weights(dtype, rows as usize, (cols + gap) as usize, Fill::Normal, cols.into());
+            let padded: Vec<u8> = std::iter::repeat_n(0x7f, offset as usize).chain(bytes.iter().copied()).collect();
+            let uploaded = buffer(&padded);
+            let view = MatrixView { buffer: &uploaded, offset, dtype, rows, cols, stride: cols + gap };
+            let shape = Shape::new(rows.into(), cols.into());
+            let matrix = Matrix { dtype, shape, stride: (cols + gap) as usize, bytes: &bytes };
+            let x = vectors((cols * columns) as usize, 7);
+            let (x_buffer, y) = (buffer(bytemuck::cast_slice(&x)), poisoned(4 * u64::from(rows * (columns + 1))));
+            let behind = floats(&y).split_off((rows * columns) as usize);
+            let mut dispatches: Vec<lopper::gpu::Dispatch> = Vec::new();
+            kernels.gemm(&mut dispatches, &view, columns, &x_buffer, &y, epilogue).unwrap();
+            assert_eq!(dispatches[0].label(), "wide gemm");
+            run_pass(|pass| dispatches[0].replay(pass));
+            check();
+            let mut got = floats(&y);
+            assert!(same(&got.split_off((rows * columns) as usize), &behind), "behind the last vector");
+            let apart = distance(&got, &exact(matrix, &x, Some(&bias)));
+            assert!(apart <= 1e-5, "{dtype} {rows} x {cols} x {columns}: {apart:e}");
         }
     }
 }
@@ -249,7 +288,7 @@ fn matrices_larger_than_a_binding_are_multiplied_by_rows() {
     let view = MatrixView::dense(&uploaded, 0, Dtype::F32, rows, cols);
     for tuning in [Tuning::CPU, Tuning::GPU] {
         let kernels = Kernels::new(device, tuning);
-        for columns in [1, columns] {
+        for columns in [1, columns, 520] {
             let x = vectors((cols * columns) as usize, 6);
             let (x_buffer, y) = (buffer(bytemuck::cast_slice(&x)), buffer(&vec![0x7f; (4 * rows * columns) as usize]));
             let staging = device.create_buffer(&wgpu::BufferDescriptor {
@@ -274,7 +313,10 @@ fn matrices_larger_than_a_binding_are_multiplied_by_rows() {
             staging.map_async(wgpu::MapMode::Read, .., |result| result.expect("a fresh buffer maps"));
             device.poll(wgpu::PollType::wait_indefinitely()).expect("the device works");
             let got: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.get_mapped_range(..).unwrap());
-            let apart = distance(&got, &exact(matrix, &x, None));
+            // The last of them will do.
+            let before = columns.saturating_sub(5);
+            let want = exact(matrix, &x[(before * cols) as usize..], None);
+            let apart = distance(&got[(before * rows) as usize..], &want);
             assert!(apart <= 1e-5, "{columns}: {apart:e}");
         }
         // One row alone is too large.

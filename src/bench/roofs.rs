@@ -25,9 +25,9 @@ pub fn past_caches(gpu: &Gpu) -> u64 {
 }
 
 /// Ways to read, to copy and to multiply: the fastest is the roof.
-pub const ENTRIES: &[&str] = &["read_all", "read_near", "copy_all", "copy_near", "fma_all"];
+pub const ENTRIES: &[&str] = &["read_all", "read_near", "copy_all", "copy_near", "fma_all", "fma_wide"];
 
-/// Operations of a thread of `fma_all`.
+/// Operations of a thread of `fma_all` and of `fma_wide`.
 const OPERATIONS: f64 = 196_608.0;
 
 /// Reading, to be timed beside what is measured: machines are not as fast from one minute to the next.
@@ -54,7 +54,7 @@ pub fn measure(gpu: &Gpu, clock: &mut Clock<'_>) -> Result<(Roofs, Pulse)> {
             let kernel = Kernel::new(gpu.device(), spec(entry), &[("WORKGROUP", tuning.workgroup.into())]);
             let size = uniform(gpu, [(bytes / 64) as u32, share.span, 0, 0]);
             let buffers = [&size, &from, &to].map(wgpu::Buffer::as_entire_buffer_binding);
-            let workgroups = if entry == "fma_all" { tuning.workgroups } else { share.workgroups };
+            let workgroups = if entry.starts_with("fma") { tuning.workgroups } else { share.workgroups };
             let mut dispatches: Vec<Dispatch> = Vec::new();
             kernel.dispatch(gpu.device(), &mut dispatches, &buffers, workgroups);
             Entry::new(entry, vec![dispatches])
@@ -65,7 +65,7 @@ pub fn measure(gpu: &Gpu, clock: &mut Clock<'_>) -> Result<(Roofs, Pulse)> {
     let moments = Vec::from_iter(times.iter().map(|seconds| moment(seconds)));
     let faster = |a: usize, b: usize| if moments[b].seconds < moments[a].seconds { b } else { a };
     let reads = faster(0, 1);
-    let [read, copy, fma] = [reads, faster(2, 3), 4].map(|i| moments[i]);
+    let [read, copy, fma] = [reads, faster(2, 3), faster(4, 5)].map(|i| moments[i]);
     let operations = f64::from(gpu.tuning().workgroup) * f64::from(gpu.tuning().workgroups) * OPERATIONS;
     let roofs = Roofs {
         read: bytes as f64 / read.seconds,

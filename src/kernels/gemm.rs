@@ -49,11 +49,32 @@ pub(super) const NARROW_SUBGROUPS: KernelSpec = KernelSpec {
     ..SPEC
 };
 
+/// Of many vectors, on the same.
+pub(super) const WIDE: KernelSpec = KernelSpec {
+    label: "wide gemm",
+    source: source!("stored", "sizes", "vectors", "dense", "epilogue", "dense_tile", "gemm_wide"),
+    ..SPEC
+};
+
+/// Rows and vectors of a tile of `WIDE`.
+const WIDE_TILE: u32 = 128;
+
+/// Tiles of `WIDE` from which it multiplies: about as many as a large GPU has cores, which fewer would leave idle. A guess, to be
+/// measured.
+const WIDE_FROM: u64 = 128;
+
 /// Vectors up to which `NARROW` multiplies, 16 at a time: a guess, to be measured. Tiles of 64 are mostly empty for fewer.
 const NARROW_UP_TO: u32 = 48;
 
 /// Threads along rows of `NARROW` where the subgroup's size is not known: a guess, to be measured.
 const NARROW_THREADS: u32 = 64;
+
+/// Whether tiles of `WIDE` are enough of them, and not much emptier than those of half their side.
+fn fills_wide_tiles(rows: u32, columns: u32) -> bool {
+    let tiles = |side: u32| u64::from(rows.div_ceil(side)) * u64::from(columns.div_ceil(side));
+    let wide = tiles(WIDE_TILE);
+    wide >= WIDE_FROM && 4 * wide <= tiles(WIDE_TILE / 2) * 5 / 4
+}
 
 impl Kernels {
     /// Records: `y = activation(W · x + bias)` for a dense matrix and `columns` vectors, one behind the other in `x`, and
@@ -91,6 +112,9 @@ impl Kernels {
         }
         if !self.tuning.simd && columns <= NARROW_UP_TO {
             return self.narrow(to, &dense);
+        }
+        if !self.tuning.simd && fills_wide_tiles(view.rows, columns) {
+            return self.dense(to, WIDE, &dense, (WIDE_TILE, WIDE_TILE), &[], None);
         }
         self.check_steps(view.cols, 200_000)?;
         self.dense(to, SPEC, &dense, (64, 64), &[], None)

@@ -146,6 +146,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("gemv", gemv::SPEC.source, &["main"]),
     ("gemm", gemm::SPEC.source, &["main"]),
     ("gemm", gemm::NARROW.source, &["main"]),
+    ("gemm", gemm::WIDE.source, &["main"]),
     ("scan", scan::SPEC.source, &["main"]),
     ("lend", lend::SPEC.source, &["main"]),
     ("ell", ell::COUNT.source, &["count", "measure", "fill"]),
