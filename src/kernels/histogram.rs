@@ -28,6 +28,7 @@ pub(super) const NEAR: KernelSpec = KernelSpec {
     source: concat!(
         include_str!("../../shaders/weights.wgsl"),
         include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/reach.wgsl"),
         include_str!("../../shaders/histogram_near.wgsl")
     ),
     entry: "near",

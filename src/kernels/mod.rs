@@ -137,6 +137,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("settle", settle::FIND.source, &["find", "settle", "split"]),
     ("settle", settle::SUM_PARTS.source, &["sum_parts", "find_part", "settle_all"]),
     ("group", group::SPEC.source, &["main"]),
+    ("group", group::EACH.source, &["each"]),
     ("row", row::SPEC.source, &["main", "whole"]),
     ("row", row::APART.source, &["apart"]),
     ("row", scaled::ROW.source, &["scaled_rows"]),

@@ -150,14 +150,15 @@ impl Kernels {
                 u64::from(down) * u64::from(words.parts)
             }
             Path::Strips => {
-                let strips = u64::from(view.cols) * view.dtype.size() as u64 / path.strip(view, rule);
-                let turns = 1 + rows * (1 + path.strip(view, rule) as u32 / 64);
+                let strip = path.strip(view, rule, self.tuning.simd);
+                let strips = u64::from(view.cols) * view.dtype.size() as u64 / strip;
+                let turns = 1 + rows * (1 + strip as u32 / 64);
                 let share = dispatch::share_within(strips as u32, lanes, self.tuning.workgroups.div_ceil(down), turns);
                 (span, words.parts) = (share.span, share.workgroups);
                 u64::from(down) * u64::from(share.workgroups)
             }
         };
-        let (variant, constants) = path.variant(view, rule, lanes);
+        let (variant, constants) = path.variant(view, rule, lanes, self.tuning.simd);
         let wide = if wide_lanes == 8 { WIDE } else { WIDE_BY_64 };
         let spec = [NARROW, wide, STRIPS, COLUMNS, SHORT_COLUMNS][path as usize];
         let (uniform, words) = (self.uniform(&view.words(span)), self.uniform(&words));
@@ -204,11 +205,17 @@ impl Path {
     }
 
     /// Bytes of a row that a thread takes.
-    fn strip(self, view: &MatrixView<'_>, rule: PoolRule) -> u64 {
-        (u64::from(rule.cols) * view.dtype.size() as u64).max(64)
+    fn strip(self, view: &MatrixView<'_>, rule: PoolRule, simd: bool) -> u64 {
+        (u64::from(rule.cols) * view.dtype.size() as u64).max(if simd { 64 } else { 16 })
     }
 
-    fn variant(self, view: &MatrixView<'_>, rule: PoolRule, lanes: u32) -> (Variant, Vec<(&'static str, f64)>) {
+    fn variant(
+        self,
+        view: &MatrixView<'_>,
+        rule: PoolRule,
+        lanes: u32,
+        simd: bool,
+    ) -> (Variant, Vec<(&'static str, f64)>) {
         let PoolRule { rows, cols, norm } = rule;
         let number = Norm::ALL.iter().position(|other| *other == norm).unwrap_or(0) as u32;
         let mut variant = view.variant();
@@ -244,6 +251,9 @@ impl Path {
             | u32::from(even);
         variant.mode = u64::from(cols) << 32 | u64::from(rows) << 16 | u64::from(flags);
         let mut constants = variant.constants(more);
+        if self == Path::Strips {
+            constants.push(("QUADS", (self.strip(view, rule, simd) as f64 / 16.0).min(4.0)));
+        }
         if is_columns {
             constants.push(("BY_WORD", f64::from(u8::from(by_word))));
         }

@@ -2,7 +2,8 @@
 
 use lopper::gpu::Tuning;
 use lopper::kernels::{
-    BOUNDARY_BYTES, CUT_BYTES, Kernels, MatrixView, PoolRule, counts_bytes, mask_bytes, read_counts, tiles_bytes,
+    BOUNDARY_BYTES, CUT_BYTES, GroupRule, Kernels, MatrixView, NONZERO_BYTES, PoolRule, counts_bytes, mask_bytes,
+    read_counts, tiles_bytes,
 };
 use lopper::reference::{self, Quota, Window};
 use lopper::{Dtype, Norm};
@@ -120,6 +121,33 @@ fn long_views_are_counted_bin_by_bin_and_cut() {
                     }
                 }
                 assert!(read(&counts).iter().all(|&b| b == 0), "{}: counts are left clear", case.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn groups_that_divide_no_word_are_kept_as_by_the_twin_in_long_rows() {
+    let kernels = kernels();
+    let mut turn = 0;
+    for dtype in Dtype::ALL {
+        for (keep, of) in [(2, 6), (2, 3), (5, 7), (0, 5), (3, 5), (6, 6), (3, 12), (24, 24), (30, 31), (4, 9)] {
+            // Whole stretches of 256 groups and not, rests, gaps and an offset.
+            for (rows, cols, gap, offset) in [(3, 256 * of, 0, 0), (2, 256 * of + 1, 3, 4), (5, 300 * of - 1, 0, 8)] {
+                turn += 1;
+                let case = Case::new(dtype, (rows, cols, gap, offset), Fill::ALL[turn % Fill::ALL.len()], 3);
+                let weights = case.upload();
+                let want = reference::group(case.matrix(), keep as usize, of as usize);
+                let (mask, nonzero) = (poisoned(4 * want.len() as u64), buffer(&[0; NONZERO_BYTES as usize]));
+                let rule = GroupRule { keep, of };
+                run_pass(|pass| kernels.group(pass, &case.view(&weights), rule, &mask, &nonzero).unwrap());
+                assert!(read_words(&mask) == want, "{} {rule:?}", case.name());
+                let sums = read_words(&nonzero).chunks(2).fold((0, 0), |(a, b), pair| (a + pair[0], b + pair[1]));
+                let full: Vec<usize> =
+                    case.matrix().keys().enumerate().filter_map(|(i, key)| (key != 0).then_some(i)).collect();
+                let bit = |i: usize| (i / cols as usize * cols.div_ceil(32) as usize * 32) + i % cols as usize;
+                let stay = full.iter().filter(|&&i| want[bit(i) / 32] >> (bit(i) % 32) & 1 == 1).count();
+                assert_eq!(sums, (full.len() as u32, stay as u32), "{} {rule:?}", case.name());
             }
         }
     }
