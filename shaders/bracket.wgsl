@@ -93,11 +93,22 @@ fn refine(local: u32, shift: u32, bits: u32, other: u32) {
     workgroupBarrier();
 }
 
+fn first_choice(local: u32) -> vec2u {
+    return vec2u(0u, min(select(plan.high_rank, plan.low_rank, local == 0u), plan.all - 1u));
+}
+
+// From one choice to the other.
+fn set_window() {
+    let low = select(chosen[0].x, 0u, plan.low_rank == 0u);
+    let keys = select(chosen[1].x + 1u, LIMIT, plan.high_rank >= plan.all) - low;
+    var shift = 0u;
+    while ((keys - 1u) >> shift) >= CAPACITY { shift += 1u; }
+    window = Window(low, shift, ((keys - 1u) >> shift) + 1u, 0u);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn place(@builtin(local_invocation_index) local: u32) {
-    if local < 2u {
-        chosen[local] = vec2u(0u, min(select(plan.high_rank, plan.low_rank, local == 0u), plan.all - 1u));
-    }
+    if local < 2u { chosen[local] = first_choice(local); }
     workgroupBarrier();
     if SIZE == 4u {
         refine(local, 20u, 11u, 0u);
@@ -109,11 +120,5 @@ fn place(@builtin(local_invocation_index) local: u32) {
     } else {
         refine(local, 0u, 7u, 0u);
     }
-    if local == 0u {
-        let low = select(chosen[0].x, 0u, plan.low_rank == 0u);
-        let keys = select(chosen[1].x + 1u, LIMIT, plan.high_rank >= plan.all) - low;
-        var shift = 0u;
-        while ((keys - 1u) >> shift) >= CAPACITY { shift += 1u; }
-        window = Window(low, shift, ((keys - 1u) >> shift) + 1u, 0u);
-    }
+    if local == 0u { set_window(); }
 }

@@ -37,16 +37,20 @@ struct Sum { parts: vec4f, largest: vec4u }
 var<workgroup> sums: array<f32, 64>;
 var<workgroup> largest: array<u32, 64>;
 
+// What four weights add, as the bits of an f32.
+fn terms(bits: vec4u) -> vec4u {
+    var terms = bits;
+    // Through integers: a compiler must not fuse the product with the sum. `spare` is 0, which it cannot know.
+    if NORM == 1u { terms = bitcast<vec4u>(bitcast<vec4f>(bits) * bitcast<vec4f>(bits)) ^ vec4u(view.spare); }
+    return select(vec4u(0u), terms, bitcast<vec4i>(terms) >= vec4i(i32(NORMAL)));
+}
+
 // One weight for each part.
 fn add(sum: Sum, keys: vec4u) -> Sum {
     let bits = values(keys);
     let largest = max(sum.largest, bits);
     if NORM == 2u { return Sum(sum.parts, largest); }
-    var terms = bits;
-    // Through integers: a compiler must not fuse the product with the sum. `spare` is 0, which it cannot know.
-    if NORM == 1u { terms = bitcast<vec4u>(bitcast<vec4f>(bits) * bitcast<vec4f>(bits)) ^ vec4u(view.spare); }
-    terms = select(vec4u(0u), terms, bitcast<vec4i>(terms) >= vec4i(i32(NORMAL)));
-    return Sum(sum.parts + bitcast<vec4f>(terms), largest);
+    return Sum(sum.parts + bitcast<vec4f>(terms(bits)), largest);
 }
 
 fn add_quad(sum: Sum, quad: vec4u) -> Sum {

@@ -1,7 +1,10 @@
 // Part of `pool.wgsl`: blocks of 4, 8, 16 or 32 bytes or a multiple of 64, and columns of 16 bits, in aligned rows of whole
-// 64 bytes. A thread goes down 64 bytes, or a block where that is wider, neighbours side by side; nothing is masked.
+// 64 bytes. A thread goes down 64 bytes, or a block where that is wider, neighbours side by side; nothing is masked. On GPUs it
+// goes down a block or 16 bytes, so that neighbours read, and write, neighbouring memory.
 
 override HALVES: bool = SIZE == 2u && COLS == 1u; // each 16 bits are a block
+
+override QUADS: u32 = 4u; // that a thread goes down, where a block is not wider
 
 // 64 bytes of a row, as four sums, or as fewer where a block is wider than 16 bytes; as eight of halves.
 struct Strip { a: Sum, b: Sum, c: Sum, d: Sum, e: Sum, f: Sum, g: Sum, h: Sum }
@@ -13,7 +16,20 @@ fn high_half(quad: vec4u) -> vec4u { return quad >> vec4u(16u); }
 fn add_strip(strip: Strip, at: u32) -> Strip {
     var next = strip;
     let a = quad_at(at);
+    if QUADS == 1u {
+        if HALVES {
+            next.a = add(next.a, low_half(a));
+            next.e = add(next.e, high_half(a));
+        } else {
+            next.a = add_quad(next.a, a);
+        }
+        return next;
+    }
     let b = quad_at(at + 1u);
+    if QUADS == 2u {
+        next.a = add_quad(add_quad(next.a, a), b);
+        return next;
+    }
     let c = quad_at(at + 2u);
     let d = quad_at(at + 3u);
     if HALVES {
@@ -104,7 +120,7 @@ fn strips(
     let rows = min(ROWS, view.rows - row);
     let share = select(rule.shares.x, rule.shares.z, rows < ROWS);
     let begin = (workgroup - down * rule.parts) * view.span;
-    let wide = max(COLS * SIZE / 16u, 4u); // in quads
+    let wide = max(COLS * SIZE / 16u, QUADS); // in quads
     let end = min(begin + view.span, view.cols * SIZE / 16u / wide);
     for (var s = begin + local; s < end; s += LANES) {
         let strip = add_rows((view.first + row * view.stride) * SIZE / 16u + s * wide, rows);
@@ -112,12 +128,14 @@ fn strips(
         let unit = down * rule.across + s * blocks;
         if HALVES {
             finish_halves(strip.a, strip.e, unit, share);
+            if QUADS == 1u { continue; }
             finish_halves(strip.b, strip.f, unit + 8u, share);
             finish_halves(strip.c, strip.g, unit + 16u, share);
             finish_halves(strip.d, strip.h, unit + 24u, share);
             continue;
         }
         finish(strip.a, unit, share);
+        if QUADS < 4u { continue; }
         if blocks == 2u { finish(strip.b, unit + 1u, share); }
         if blocks >= 4u {
             finish(strip.b, unit + blocks / 4u, share);

@@ -9,10 +9,10 @@ const NORMAL: u32 = 0x00800000u; // the smallest f32 that no adapter flushes to 
 // A type of `bits` mantissa bits and this bias; no infinities and no NaN.
 fn minifloat(keys: vec4u, bits: u32, bias: u32) -> vec4u {
     let normal = (keys << vec4u(23u - bits)) + vec4u((127u - bias) << 23u);
-    // A subnormal is a small integer, which a float holds exactly, times a power of two.
-    let subnormal = bitcast<vec4u>(vec4f(keys)) - vec4u((bias + bits - 1u) << 23u);
-    let number = select(normal, subnormal, keys < vec4u(1u << bits));
-    return select(number, vec4u(0u), keys == vec4u(0u));
+    // Of a subnormal these are one more exponent's worth short: with it added, and taken away as a float, exactly.
+    let least = (128u - bias) << 23u;
+    let subnormal = bitcast<vec4f>(normal + vec4u(1u << 23u)) - vec4f(bitcast<f32>(least));
+    return select(normal, bitcast<vec4u>(subnormal), keys < vec4u(1u << bits));
 }
 
 fn values(keys: vec4u) -> vec4u {

@@ -5,6 +5,8 @@ mod common;
 mod gather;
 #[path = "kernels/limits.rs"]
 mod limits;
+#[path = "kernels/near.rs"]
+mod near;
 #[path = "kernels/small.rs"]
 mod small;
 #[path = "kernels/units.rs"]

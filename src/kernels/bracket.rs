@@ -26,6 +26,20 @@ const PLACE: KernelSpec = KernelSpec {
     bindings: &[(3, Binding::Uniform), (4, Binding::ReadWrite), (5, Binding::ReadWrite)],
 };
 
+/// The same for GPUs: see `shaders/bracket_near.wgsl`.
+pub(super) const PLACE_NEAR: KernelSpec = KernelSpec {
+    label: "bracket place near",
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/keys.wgsl"),
+        include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/bracket.wgsl"),
+        include_str!("../../shaders/bracket_near.wgsl")
+    ),
+    entry: "place_near",
+    ..PLACE
+};
+
 /// Bytes of the buffer that holds a window.
 pub const WINDOW_BYTES: u64 = size_of::<WindowWords>() as u64;
 
@@ -157,7 +171,8 @@ impl Kernels {
             ("CAPACITY", self.tuning.capacity.into()),
             ("LIMIT", f64::from(dtype.max_key()) + 1.0),
         ];
-        let kernel = self.kernel(PLACE, variant, &constants);
+        let spec = if self.tuning.simd { PLACE } else { PLACE_NEAR };
+        let kernel = self.kernel(spec, variant, &constants);
         kernel.dispatch(&self.device, to, &[plan, samples.binding(), window.binding()], 1);
         Ok(())
     }

@@ -21,6 +21,22 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     ],
 };
 
+/// Groups that divide no word, on GPUs: see `shaders/group_each.wgsl`.
+pub(super) const EACH: KernelSpec = KernelSpec {
+    label: "group each",
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/group_sorted.wgsl"),
+        include_str!("../../shaders/group.wgsl"),
+        include_str!("../../shaders/group_each.wgsl")
+    ),
+    entry: "each",
+    ..SPEC
+};
+
+/// Groups that a workgroup of it takes at a time, of one row.
+const EACH_GROUPS: u32 = 256;
+
 /// Weights in a group, at most.
 pub(crate) const LARGEST_GROUP: u32 = 32;
 
@@ -62,13 +78,21 @@ impl Kernels {
         variant.mode = u64::from(of << 8 | keep);
         // A word's groups, each of which may lose its ties one by one.
         let turns = 1 + (32 / of + 2) * (of + 1);
-        let share = dispatch::share_within(view.groups(), self.tuning.workgroup, self.tuning.workgroups, turns);
+        // Rows that are worth a workgroup.
+        let each = !self.tuning.simd && !of.is_power_of_two() && view.cols >= EACH_GROUPS / 2 * of;
+        let share = if each {
+            let stretches = view.rows.saturating_mul(view.cols.div_ceil(of).div_ceil(EACH_GROUPS));
+            dispatch::share_within(stretches, 1, self.tuning.workgroups, turns)
+        } else {
+            dispatch::share_within(view.groups(), self.tuning.workgroup, self.tuning.workgroups, turns)
+        };
+        let spec = if each { EACH } else { SPEC };
         let uniform = self.uniform(&view.words(share.span));
         let view_words = uniform.as_entire_buffer_binding();
         let none = self.uniform(&[0_u32; 4]);
         let bindings =
             [view_words, Self::quads(view.binding(), &none), view.binding(), mask.binding(), nonzero.binding()];
-        self.kernel(SPEC, variant, &constants).dispatch(&self.device, to, &bindings, share.workgroups);
+        self.kernel(spec, variant, &constants).dispatch(&self.device, to, &bindings, share.workgroups);
         Ok(())
     }
 }

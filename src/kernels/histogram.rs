@@ -22,6 +22,19 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     ],
 };
 
+/// The same for GPUs: see `shaders/histogram_near.wgsl`.
+pub(super) const NEAR: KernelSpec = KernelSpec {
+    label: "histogram near",
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/reach.wgsl"),
+        include_str!("../../shaders/histogram_near.wgsl")
+    ),
+    entry: "near",
+    ..SPEC
+};
+
 /// Copies of the counters; the heads (two words each) lie before the bins.
 pub const COUNT_HEADS: u32 = 64;
 
@@ -51,7 +64,7 @@ impl Kernels {
         view.check()?;
         window.check("window", super::WINDOW_BYTES)?;
         counts.check("counts", counts_bytes(self.tuning.capacity))?;
-        let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
+        let (kernel, uniform, workgroups) = self.streaming(if self.tuning.simd { SPEC } else { NEAR }, view);
         let none = self.uniform(&[0_u32; 4]);
         let bindings = [
             uniform.as_entire_buffer_binding(),

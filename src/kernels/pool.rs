@@ -44,6 +44,29 @@ const WIDE: KernelSpec = KernelSpec {
 /// The same with 64 threads for each unit.
 const WIDE_BY_64: KernelSpec = KernelSpec { label: "pool wide by 64", ..WIDE };
 
+/// Columns of many weights, on GPUs: see `shaders/pool_columns.wgsl`.
+pub(super) const COLUMNS: KernelSpec = KernelSpec {
+    label: "pool columns",
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/value.wgsl"),
+        include_str!("../../shaders/pool.wgsl"),
+        include_str!("../../shaders/pool_columns.wgsl")
+    ),
+    entry: "columns",
+    ..NARROW
+};
+
+const SHORT_COLUMNS: KernelSpec = KernelSpec { label: "pool short columns", entry: "short_columns", ..COLUMNS };
+
+/// Bytes of a row that a workgroup of `pool_columns.wgsl` takes, and its threads.
+const COLUMNS_BYTES: u64 = 64;
+const COLUMNS_LANES: u32 = 256;
+
+/// Columns of fewer weights are not worth a workgroup for 64 bytes of them; nor are those that fill a GPU as they are.
+const LEAST_ROWS: u32 = 64;
+const ENOUGH_THREADS: u64 = 1 << 15;
+
 /// What a unit is, and how the scores in it become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolRule {
@@ -101,7 +124,7 @@ impl Kernels {
             .map(|(rows, cols)| share(u64::from(rows) * u64::from(cols)));
         let mut words = PoolWords { rows, cols, across, blocks: blocks as u32, shares, ..bytemuck::Zeroable::zeroed() };
 
-        let path = Path::of(view, rule);
+        let path = Path::of(view, rule, self.tuning.simd);
         // A workgroup of wide blocks takes one, or eight where it has eight threads; but these go around loops for all groups of one.
         let (items, turns) = (u64::from(cols.min(view.cols).div_ceil(32)) * u64::from(rows.min(view.rows)), 9);
         let most = u64::from(dispatch::MAX_TURNS) / turns;
@@ -113,22 +136,31 @@ impl Kernels {
             );
             return Err(Error::View { what: "pool rule", problem });
         }
-        let lanes = if path == Path::Wide { wide_lanes } else { self.tuning.workgroup.min(64) };
+        let lanes = match path {
+            Path::Wide => wide_lanes,
+            Path::Columns | Path::ShortColumns => COLUMNS_LANES,
+            Path::Narrow | Path::Strips => self.tuning.workgroup.min(64),
+        };
         let mut span = 0;
         let workgroups = match path {
             Path::Narrow => blocks.div_ceil(lanes.into()),
             Path::Wide => blocks.div_ceil((64 / lanes).into()),
+            Path::Columns | Path::ShortColumns => {
+                words.parts = (u64::from(view.cols) * view.dtype.size() as u64).div_ceil(COLUMNS_BYTES) as u32;
+                u64::from(down) * u64::from(words.parts)
+            }
             Path::Strips => {
-                let strips = u64::from(view.cols) * view.dtype.size() as u64 / path.strip(view, rule);
-                let turns = 1 + rows * (1 + path.strip(view, rule) as u32 / 64);
+                let strip = path.strip(view, rule, self.tuning.simd);
+                let strips = u64::from(view.cols) * view.dtype.size() as u64 / strip;
+                let turns = 1 + rows * (1 + strip as u32 / 64);
                 let share = dispatch::share_within(strips as u32, lanes, self.tuning.workgroups.div_ceil(down), turns);
                 (span, words.parts) = (share.span, share.workgroups);
                 u64::from(down) * u64::from(share.workgroups)
             }
         };
-        let (variant, constants) = path.variant(view, rule, lanes);
+        let (variant, constants) = path.variant(view, rule, lanes, self.tuning.simd);
         let wide = if wide_lanes == 8 { WIDE } else { WIDE_BY_64 };
-        let spec = [NARROW, wide, STRIPS][path as usize];
+        let spec = [NARROW, wide, STRIPS, COLUMNS, SHORT_COLUMNS][path as usize];
         let (uniform, words) = (self.uniform(&view.words(span)), self.uniform(&words));
         let [view_words, words] = [&uniform, &words].map(wgpu::Buffer::as_entire_buffer_binding);
         let (weights, none) = (view.binding(), self.uniform(&[0_u32; 4]));
@@ -147,11 +179,22 @@ enum Path {
     Narrow,
     Wide,
     Strips,
+    Columns,
+    ShortColumns,
 }
 
 impl Path {
-    fn of(view: &MatrixView<'_>, PoolRule { rows, cols, .. }: PoolRule) -> Self {
+    fn of(view: &MatrixView<'_>, PoolRule { rows, cols, .. }: PoolRule, simd: bool) -> Self {
         let bytes = |cols: u32| u64::from(cols) * view.dtype.size() as u64;
+        if cols == 1 && !simd {
+            let threads = u64::from(view.rows.div_ceil(rows)) * bytes(view.cols) / 64;
+            if u64::from(rows) > WIDE_WEIGHTS {
+                return Path::Columns;
+            }
+            if rows >= LEAST_ROWS && threads < ENOUGH_THREADS {
+                return Path::ShortColumns;
+            }
+        }
         if u64::from(cols) > WIDE_COLS || u64::from(rows) * u64::from(cols) > WIDE_WEIGHTS {
             return Path::Wide;
         }
@@ -162,11 +205,17 @@ impl Path {
     }
 
     /// Bytes of a row that a thread takes.
-    fn strip(self, view: &MatrixView<'_>, rule: PoolRule) -> u64 {
-        (u64::from(rule.cols) * view.dtype.size() as u64).max(64)
+    fn strip(self, view: &MatrixView<'_>, rule: PoolRule, simd: bool) -> u64 {
+        (u64::from(rule.cols) * view.dtype.size() as u64).max(if simd { 64 } else { 16 })
     }
 
-    fn variant(self, view: &MatrixView<'_>, rule: PoolRule, lanes: u32) -> (Variant, Vec<(&'static str, f64)>) {
+    fn variant(
+        self,
+        view: &MatrixView<'_>,
+        rule: PoolRule,
+        lanes: u32,
+        simd: bool,
+    ) -> (Variant, Vec<(&'static str, f64)>) {
         let PoolRule { rows, cols, norm } = rule;
         let number = Norm::ALL.iter().position(|other| *other == norm).unwrap_or(0) as u32;
         let mut variant = view.variant();
@@ -178,10 +227,13 @@ impl Path {
         // What the kernel is made for: nothing of the block's size where it asks for none.
         let (rows, cols, whole, even) = match self {
             Path::Narrow => (1, 8, false, false),
+            Path::Columns | Path::ShortColumns => (1, 1, false, false),
             Path::Wide if whole && rows > 1 => (2, cols, true, false),
             Path::Wide => (1, 32, whole, false),
             Path::Strips => (rows, cols, false, even),
         };
+        let row_bytes = u64::from(view.stride) * view.dtype.size() as u64;
+        let by_word = view.offset.is_multiple_of(4) && (view.rows == 1 || row_bytes.is_multiple_of(4));
         let more = [
             ("LANES", lanes.into()),
             ("DTYPE", f64::from(view.dtype as u8)),
@@ -191,9 +243,20 @@ impl Path {
             ("WHOLE", f64::from(u8::from(whole))),
             ("EVEN", f64::from(u8::from(even))),
         ];
-        let flags = (view.dtype as u32) << 4 | number << 2 | u32::from(whole) << 1 | u32::from(even);
+        let is_columns = matches!(self, Path::Columns | Path::ShortColumns);
+        let flags = u32::from(is_columns && by_word) << 8
+            | (view.dtype as u32) << 4
+            | number << 2
+            | u32::from(whole) << 1
+            | u32::from(even);
         variant.mode = u64::from(cols) << 32 | u64::from(rows) << 16 | u64::from(flags);
-        let constants = variant.constants(more);
+        let mut constants = variant.constants(more);
+        if self == Path::Strips {
+            constants.push(("QUADS", (self.strip(view, rule, simd) as f64 / 16.0).min(4.0)));
+        }
+        if is_columns {
+            constants.push(("BY_WORD", f64::from(u8::from(by_word))));
+        }
         (variant, constants)
     }
 }

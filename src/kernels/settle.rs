@@ -31,11 +31,37 @@ const SETTLE: KernelSpec = KernelSpec { label: "settle", source: SOURCE, entry: 
 
 const SPLIT: KernelSpec = KernelSpec { label: "settle split", source: SOURCE, entry: "split", bindings: BINDINGS };
 
+const PARTS_SOURCE: &str = concat!(
+    include_str!("../../shaders/weights.wgsl"),
+    include_str!("../../shaders/cut.wgsl"),
+    include_str!("../../shaders/settle.wgsl"),
+    include_str!("../../shaders/settle_parts.wgsl")
+);
+
+/// The same for GPUs: see `shaders/settle_parts.wgsl`.
+pub(super) const SUM_PARTS: KernelSpec = KernelSpec {
+    label: "settle sum parts",
+    source: PARTS_SOURCE,
+    entry: "sum_parts",
+    bindings: &[(0, Binding::Uniform), (5, Binding::ReadWrite), (6, Binding::ReadWrite)],
+};
+
+const FIND_PART: KernelSpec =
+    KernelSpec { label: "settle find part", source: PARTS_SOURCE, entry: "find_part", ..FIND };
+
+const SETTLE_ALL: KernelSpec = KernelSpec { label: "settle all", source: PARTS_SOURCE, entry: "settle_all", ..SETTLE };
+
+/// Stretches of tiles whose ties are summed apart.
+const PARTS: u32 = 256;
+
 /// Bytes of the buffer that [`Kernels::settle`] takes for its own notes; its contents do not matter.
-pub const BOUNDARY_BYTES: u64 = 16;
+pub const BOUNDARY_BYTES: u64 = 16 + 4 * PARTS as u64;
 
 /// Workgroups that share the tiles between guess and truth, usually few.
 const SETTLERS: u32 = 64;
+
+/// The same on GPUs, where they also leave all tiles zero.
+const ALL_SETTLERS: u32 = 1024;
 
 impl Kernels {
     /// Records, after [`Kernels::mask`] on the same view: puts the ties right, carries the rest of the quota over to the
@@ -60,13 +86,23 @@ impl Kernels {
         let [cut, mask, tiles, boundary] = [cut, mask, tiles, boundary].map(Part::binding);
         let view_words = uniform.as_entire_buffer_binding();
         let variant = view.variant();
+        let none = self.uniform(&[0_u32; 4]);
+        if !self.tuning.simd {
+            let [sum, find, settle] =
+                [SUM_PARTS, FIND_PART, SETTLE_ALL].map(|spec| self.kernel(spec, variant, &variant.constants([])));
+            sum.dispatch(&self.device, to, &[view_words.clone(), tiles.clone(), boundary.clone()], PARTS);
+            let found = [view_words.clone(), cut.clone(), tiles.clone(), boundary.clone()];
+            find.dispatch(&self.device, to, &found, 1);
+            let bindings = [view_words, Self::quads(view.binding(), &none), view.binding(), cut, mask, tiles, boundary];
+            settle.dispatch(&self.device, to, &bindings, ALL_SETTLERS);
+            return Ok(());
+        }
         // `find` reads no weights, but `settle.wgsl` shares the constants.
         let find = self.kernel(FIND, variant, &variant.constants([("THREADS", 256.0)]));
         find.dispatch(&self.device, to, &[view_words.clone(), cut.clone(), tiles.clone(), boundary.clone()], 1);
 
         let threads = self.tuning.workgroup.min(64);
         let settle = self.kernel(SETTLE, variant, &variant.constants([("WORKGROUP", threads.into())]));
-        let none = self.uniform(&[0_u32; 4]);
         let bindings = [view_words, Self::quads(view.binding(), &none), view.binding(), cut, mask, tiles, boundary];
         // Each tile takes a turn, and its words. No thread may go around loops too often, however many tiles there are.
         let turns = view.mask_words().div_ceil(64) * (1 + 64_u64.div_ceil(threads.into()));

@@ -19,6 +19,22 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     bindings: &[(0, Binding::Uniform), (1, Binding::ReadWrite), (2, Binding::ReadWrite), (3, Binding::ReadWrite)],
 };
 
+/// The same for GPUs: see `shaders/threshold_near.wgsl`.
+pub(super) const NEAR: KernelSpec = KernelSpec {
+    label: "threshold near",
+    source: concat!(
+        include_str!("../../shaders/window.wgsl"),
+        include_str!("../../shaders/cut.wgsl"),
+        include_str!("../../shaders/threshold.wgsl"),
+        include_str!("../../shaders/threshold_near.wgsl")
+    ),
+    entry: "near",
+    ..SPEC
+};
+
+/// Bins that it has stretches for.
+const NEAR_BINS: u32 = 1 << 20;
+
 /// Bytes of the buffer that holds a cut.
 pub const CUT_BYTES: u64 = size_of::<CutWords>() as u64;
 
@@ -140,12 +156,13 @@ impl Kernels {
         counts.check("counts", counts_bytes(self.tuning.capacity))?;
         cut.check("cut", CUT_BYTES)?;
         let variant = Variant { size: dtype.size() as u32, ..Variant::NONE };
+        let spec = if self.tuning.simd || self.tuning.capacity > NEAR_BINS { SPEC } else { NEAR };
         let constants = [
             ("THREADS", 256.0),
             ("CAPACITY", self.tuning.capacity.into()),
             ("LIMIT", f64::from(dtype.max_key()) + 1.0),
         ];
-        let kernel = self.kernel(SPEC, variant, &constants);
+        let kernel = self.kernel(spec, variant, &constants);
         let [window, counts, cut] = parts.map(Part::binding);
         kernel.dispatch(&self.device, to, &[quota, window, counts, cut], 1);
         Ok(())
