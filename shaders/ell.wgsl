@@ -6,6 +6,7 @@
 
 override BATCH: u32 = 1u;     // vectors at a time: 1 or 4
 override WORKGROUP: u32 = 32u; // threads: a multiple of SLICE, at most 256
+override DEEP: bool = false;   // four steps are under way at a time: on GPUs, where a thread else waits for each
 
 var<workgroup> parts: array<vec4f, 256>;
 
@@ -23,13 +24,20 @@ fn four_slots(w: vec4f, c: vec2u, real: u32) -> vec4f {
         + one(w.z, c.y & 0xffffu, real > 2u) + one(w.w, c.y >> 16u, real > 3u);
 }
 
+// What a step of a row has in memory.
+struct Slots { columns: vec4u, low: vec4u, high: vec4u }
+
+fn slots_at(at: u32) -> Slots {
+    if SIZE == 4u { return Slots(data[at], data[at + SLICE], data[at + 2u * SLICE]); }
+    return Slots(data[at], data[at + SLICE], vec4u());
+}
+
 // One step of a row, of which `real` slots hold weights.
-fn step(at: u32, real: u32) -> vec4f {
-    let c = data[at];
-    let a = data[at + SLICE];
-    var v = bitcast<vec4f>(a);
-    var w: vec4f;
-    if SIZE == 4u { w = bitcast<vec4f>(data[at + 2u * SLICE]); } else { v = four(a.xy); w = four(a.zw); }
+fn times(slots: Slots, real: u32) -> vec4f {
+    let c = slots.columns;
+    var v = bitcast<vec4f>(slots.low);
+    var w = bitcast<vec4f>(slots.high);
+    if SIZE == 2u { v = four(slots.low.xy); w = four(slots.low.zw); }
     return four_slots(v, c.xy, real) + four_slots(w, c.zw, max(real, 4u) - 4u);
 }
 
@@ -51,11 +59,22 @@ fn main(
         let whole = length / 8u;
         let stride = SLICE * quads_per_step();
         var at = slot_of(row, team);
-        for (var k = team; k < whole; k += teams) {
-            sum += step(at, 8u);
+        var k = team;
+        if DEEP {
+            for (; k + 3u * teams < whole; k += 4u * teams) {
+                let a = slots_at(at);
+                let b = slots_at(at + teams * stride);
+                let c = slots_at(at + 2u * teams * stride);
+                let d = slots_at(at + 3u * teams * stride);
+                sum += times(a, 8u) + times(b, 8u) + times(c, 8u) + times(d, 8u);
+                at += 4u * teams * stride;
+            }
+        }
+        for (; k < whole; k += teams) {
+            sum += times(slots_at(at), 8u);
             at += teams * stride;
         }
-        if (length & 7u) != 0u && whole % teams == team { sum += step(slot_of(row, whole), length & 7u); }
+        if (length & 7u) != 0u && whole % teams == team { sum += times(slots_at(slot_of(row, whole)), length & 7u); }
     }
     if WORKGROUP > SLICE {
         parts[local] = sum;

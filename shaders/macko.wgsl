@@ -5,7 +5,7 @@
 // Bytes per kept weight: SIZE + 1/2, the same for each 16 columns skipped, 4 per row, and x, from workgroup memory where it fits.
 // Sums are f32: one per thread and row. Weights of +0.0 are not multiplied, kept or not.
 
-override TEAM: u32 = 32u; // threads per four rows; WORKGROUP is a multiple
+override TEAM: u32 = 32u; // threads per four rows, at most 64; WORKGROUP is a multiple
 
 fn term(w: f32, col: u32) -> f32 { return select(0.0, w * x_at(col), bitcast<u32>(w) != 0u); }
 
@@ -22,18 +22,25 @@ fn half_width(gaps: u32) -> u32 {
     return 4u + (gaps & 15u) + ((gaps >> 4u) & 15u) + ((gaps >> 8u) & 15u) + ((gaps >> 12u) & 15u);
 }
 
+// A step of each of four rows, as it is in memory.
+struct Turn { gaps: vec4u, a: Values, b: Values, c: Values, d: Values }
+struct Values { low: vec4u, high: vec4u }
+
+fn values_at(step: u32) -> Values {
+    if SIZE == 4u { return Values(quads[2u * step], quads[2u * step + 1u]); }
+    return Values(quads[step], vec4u());
+}
+
+fn turn_at(step: vec4u) -> Turn {
+    return Turn(vec4u(gaps_of(step.x), gaps_of(step.y), gaps_of(step.z), gaps_of(step.w)),
+        values_at(step.x), values_at(step.y), values_at(step.z), values_at(step.w));
+}
+
 // The product of a step that begins in column `col`.
-fn walk(step: u32, gaps: u32, col: u32) -> f32 {
-    var low: vec4f;
-    var high: vec4f;
-    if SIZE == 4u {
-        low = bitcast<vec4f>(quads[2u * step]);
-        high = bitcast<vec4f>(quads[2u * step + 1u]);
-    } else {
-        let q = quads[step];
-        low = four(q.xy);
-        high = four(q.zw);
-    }
+fn walk(values: Values, gaps: u32, col: u32) -> f32 {
+    var low = bitcast<vec4f>(values.low);
+    var high = bitcast<vec4f>(values.high);
+    if SIZE == 2u { low = four(values.low.xy); high = four(values.low.zw); }
     return four_terms(low, gaps, col) + four_terms(high, gaps >> 16u, col + half_width(gaps));
 }
 
@@ -47,21 +54,28 @@ fn product(workgroup: u32, local: u32, lane: Lane) {
     let end = vec4u(index[rows.x + 1u], index[rows.y + 1u], index[rows.z + 1u], index[rows.w + 1u]);
     let steps = end - begin;
     let most = max(max(steps.x, steps.y), max(steps.z, steps.w));
+    // Steps past a row's end are its last: they are read, and go nowhere.
+    let last = max(end, vec4u(1u)) - 1u;
+    var step = begin + vec4u(place % TEAM);
+    var turn = turn_at(min(step, last));
     var at = vec4u();
     var sums = vec4f();
     for (var first = 0u; first < most; first += TEAM) {
-        let step = begin + vec4u(first + place % TEAM);
+        // The next turn is under way while this one is worked on.
+        let next = turn_at(min(step + TEAM, last));
+        let gaps = turn.gaps;
         let have = step < end;
-        let near = min(step, max(end, vec4u(1u)) - 1u);
-        let gaps = vec4u(gaps_of(near.x), gaps_of(near.y), gaps_of(near.z), gaps_of(near.w));
         let widths = select(vec4u(0u), vec4u(width(gaps.x), width(gaps.y), width(gaps.z), width(gaps.w)), have);
-        let before = scan_team(widths, place);
-        let from_columns = at + before;
-        if have.x { sums.x += walk(step.x, gaps.x, from_columns.x); }
-        if have.y { sums.y += walk(step.y, gaps.y, from_columns.y); }
-        if have.z { sums.z += walk(step.z, gaps.z, from_columns.z); }
-        if have.w { sums.w += walk(step.w, gaps.w, from_columns.w); }
-        at += whole_team(before + widths, place);
+        // Two in a word: a team goes on by less than 65,536 columns in a turn.
+        let two = widths.xy | (widths.zw << vec2u(16u));
+        let before = scan_two(two, place);
+        let all = whole_two(before + two, place);
+        let col = at + vec4u(before & vec2u(0xffffu), before >> vec2u(16u));
+        sums += select(vec4f(), vec4f(walk(turn.a, gaps.x, col.x), walk(turn.b, gaps.y, col.y),
+            walk(turn.c, gaps.z, col.z), walk(turn.d, gaps.w, col.w)), have);
+        at += vec4u(all & vec2u(0xffffu), all >> vec2u(16u));
+        step += vec4u(TEAM);
+        turn = next;
     }
     let total = sum_team(sums, place);
     if place % TEAM != 0u { return; }

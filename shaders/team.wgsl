@@ -22,8 +22,10 @@ fn scan_team(own: vec4u, local: u32) -> vec4u {
     return sum - own;
 }
 
-// What all of a team have, of the sums up to and with each thread that `scan_team` has just made.
-fn whole_team(sum: vec4u, local: u32) -> vec4u { return counted[local / TEAM * TEAM + TEAM - 1u]; }
+fn scan_two(own: vec2u, local: u32) -> vec2u { return scan_team(vec4u(own, 0u, 0u), local).xy; }
+
+// What all of a team have, of the sums up to and with each thread that `scan_two` has just made.
+fn whole_two(sum: vec2u, local: u32) -> vec2u { return counted[local / TEAM * TEAM + TEAM - 1u].xy; }
 
 var<workgroup> added: array<vec4f, 256>;
 

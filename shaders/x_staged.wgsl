@@ -7,9 +7,29 @@ override STAGED: u32 = 1024u; // numbers that fit: more than a row has, by what 
 
 var<workgroup> staged: array<f32, STAGED>;
 
-// In uniform control flow, by all threads, before they look at x.
+fn x_there(col: u32) -> f32 { return x[sizes.first * sizes.cols + min(col, sizes.cols - 1u)]; }
+
+// In uniform control flow, by all threads, before they look at x. Eight numbers are under way at a time: drivers leave such loops as
+// they are, and would wait for each.
 fn take_x(local: u32) {
-    for (var col = local; col < sizes.cols; col += WORKGROUP) { staged[col] = x[sizes.first * sizes.cols + col]; }
+    for (var col = local; col < sizes.cols; col += 8u * WORKGROUP) {
+        let at = vec4u(col) + vec4u(0u, 1u, 2u, 3u) * WORKGROUP;
+        let next = at + 4u * WORKGROUP;
+        let a = vec4f(x_there(at.x), x_there(at.y), x_there(at.z), x_there(at.w));
+        let b = vec4f(x_there(next.x), x_there(next.y), x_there(next.z), x_there(next.w));
+        if next.w < STAGED {
+            staged[at.x] = a.x; staged[at.y] = a.y; staged[at.z] = a.z; staged[at.w] = a.w;
+            staged[next.x] = b.x; staged[next.y] = b.y; staged[next.z] = b.z; staged[next.w] = b.w;
+        } else {
+            if at.x < STAGED { staged[at.x] = a.x; }
+            if at.y < STAGED { staged[at.y] = a.y; }
+            if at.z < STAGED { staged[at.z] = a.z; }
+            if at.w < STAGED { staged[at.w] = a.w; }
+            if next.x < STAGED { staged[next.x] = b.x; }
+            if next.y < STAGED { staged[next.y] = b.y; }
+            if next.z < STAGED { staged[next.z] = b.z; }
+        }
+    }
     workgroupBarrier();
 }
 

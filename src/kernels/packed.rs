@@ -137,7 +137,8 @@ impl Kernels {
             let threads = if self.tuning.simd { slice } else { self.tuning.lanes.next_multiple_of(slice) };
             for first in (0..columns).step_by(if columns > 1 { 4 } else { 1 }) {
                 let batch = if columns - first > 1 { 4 } else { 1 };
-                let constants = &[("WORKGROUP", f64::from(threads)), ("BATCH", batch.into())];
+                let deep = f64::from(u8::from(!self.tuning.simd));
+                let constants = &[("WORKGROUP", f64::from(threads)), ("BATCH", batch.into()), ("DEEP", deep)];
                 let workgroups = matrix.rows.div_ceil(slice);
                 let staged = self.staged(matrix.cols).filter(|_| batch == 1);
                 let specs = if staged.is_some() { [ell::STAGED; 2] } else { [ell::STORAGE, ell::LENT] };
