@@ -132,7 +132,7 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("histogram", histogram::SPEC.source, &["main"]),
     ("histogram", histogram::NEAR.source, &["near"]),
     ("threshold", threshold::SPEC.source, &["main"]),
-    ("threshold", threshold::NEAR.source, &["near"]),
+    ("threshold", threshold::NEAR.source, &["near", "clear"]),
     ("mask", mask::SPEC.source, &["main"]),
     ("mask", mask::NEAR.source, &["near"]),
     ("settle", settle::FIND.source, &["find", "settle", "split"]),

@@ -184,3 +184,27 @@ fn wide_weights_are_read_together_and_masked_alike() {
         }
     }
 }
+
+#[test]
+fn many_bins_lead_to_the_cut_that_sorting_finds() {
+    for capacity in [1 << 17, 1 << 20] {
+        let kernels = Kernels::new(gpu().device(), Tuning { capacity, ..Tuning::GPU });
+        for (dtype, fill) in [Dtype::F32, Dtype::F16].into_iter().flat_map(|dtype| Fill::ALL.map(|fill| (dtype, fill)))
+        {
+            let case = Case::new(dtype, (1, 40_000, 0, 0), fill, 13);
+            let weights = case.upload();
+            let limit = dtype.max_key() + 1;
+            let middle = dtype.key_at_most(0.3);
+            for window in [
+                Window::over(0, limit, capacity),
+                Window::over(middle, (limit - middle) / 3, capacity),
+                Window::over(limit - 5000, 5000, capacity),
+            ] {
+                for k in [1, 13_000, 20_000, 39_999, 40_000] {
+                    let (cut, done) = super::select(&kernels, &case, &weights, window, Quota::Count(k));
+                    assert_eq!((cut, done), (sorted_cut(&case, k), 1), "{} k = {k} {window:?}", case.name());
+                }
+            }
+        }
+    }
+}
