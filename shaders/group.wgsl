@@ -99,8 +99,8 @@ fn stay_of(low: vec4u, high: vec4u, first: u32) -> u32 {
 // Which weights of a word are not zero, and which stay.
 struct Word { full: u32, stay: u32 }
 
-fn ranked(first: u32, count: u32) -> Word {
-    let c = columns(load(first, count));
+fn ranked(g: Group, count: u32) -> Word {
+    let c = columns(g);
     var full = full_of(c.a, 0u) | full_of(c.b, 4u);
     var stay = stay_of(c.a, c.b, 0u);
     if SIZE > 1u {
@@ -120,8 +120,7 @@ fn rest(count: u32) -> u32 {
     return select(0xffffffffu << ((count & 31u) / OF * OF), 0u, count == 32u);
 }
 
-fn sorted_word(first: u32, count: u32) -> Word {
-    let g = load(first, count);
+fn sorted_word(g: Group, count: u32) -> Word {
     return Word(in_order(at_least(g, 1u)), stay_of_sorted(g) | rest(count));
 }
 
@@ -181,9 +180,9 @@ fn main(
         let count = count_of(i);
         var found: Word;
         if OF == 1u || OF == 2u || OF == 4u || OF == 8u {
-            found = ranked(start_of(i), count);
+            found = ranked(load(start_of(i), count), count);
         } else if OF == 16u || OF == 32u {
-            found = sorted_word(start_of(i), count);
+            found = sorted_word(load(start_of(i), count), count);
         } else {
             found = each_group(i / view.groups_per_row, i % view.groups_per_row, count);
         }

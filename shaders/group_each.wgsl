@@ -91,7 +91,7 @@ fn whole_or_rest(first: u32, count: u32) -> Word {
         let keys = eight_of(all);
         return Word(full_of_few(keys), select(stay_of_few(keys), real, count < OF));
     }
-    return Word(in_order(at_least(all, 1u)), select(stay_of_sorted(all), real, count < OF));
+    return Word(in_order(at_least(all, 1u)), select(stay_of_sorted(all) & real, real, count < OF));
 }
 
 fn quad_of_rest(q: vec4u, j: u32, count: u32) -> vec4u {

@@ -7,8 +7,10 @@
 override WORKGROUP: u32 = 256u;
 
 @group(0) @binding(3) var<storage, read_write> window: Window;
-// As for `histogram.wgsl`.
+// As for `histogram.wgsl`; from COARSE on, where it is not 0, sums of stretches of 1,024 bins, which windows of more than OWN have.
 @group(0) @binding(4) var<storage, read_write> counts: array<atomic<u32>>;
+
+override COARSE: u32 = 0u;
 
 const OWN: u32 = 2048u; // bins that a workgroup counts in its own memory
 
@@ -102,7 +104,12 @@ fn near(
             let bit = firstTrailingBit(left);
             left &= left - 1u;
             let bin = bin_of(element_of(first, weight_of_bit(bit), far), now);
-            if mine { atomicAdd(&own[bin], 1u); } else { atomicAdd(&counts[base + bin], 1u); }
+            if mine {
+                atomicAdd(&own[bin], 1u);
+            } else {
+                atomicAdd(&counts[base + bin], 1u);
+                if COARSE > 0u { atomicAdd(&own[bin / 1024u], 1u); }
+            }
         }
     }
     atomicAdd(&heads[0], reached);
@@ -114,8 +121,14 @@ fn near(
     }
     workgroupBarrier();
     if local < 2u { atomicAdd(&counts[2u * (workgroup % HEADS) + local], atomicLoad(&heads[local])); }
-    for (var b = local; (few || mine) && b < now.bins; b += WORKGROUP) {
+    var to = base;
+    var used = now.bins;
+    if !few && !mine {
+        to = COARSE;
+        used = select(0u, (now.bins + 1023u) / 1024u, COARSE > 0u);
+    }
+    for (var b = local; b < used; b += WORKGROUP) {
         let count = atomicLoad(&own[b]);
-        if count != 0u { atomicAdd(&counts[base + b], count); }
+        if count != 0u { atomicAdd(&counts[to + b], count); }
     }
 }

@@ -1,6 +1,10 @@
 // Part of `threshold.wgsl`: the same for GPUs, where neighbouring threads read neighbouring counts, all copies at once.
 //
-// Sums of stretches of 1,024 bins say in which of them the cut lies, and only its bins are looked at one by one.
+// Sums of stretches of 1,024 bins say in which of them the cut lies, and only its bins are looked at one by one. Where there may be
+// many bins, `histogram_near.wgsl` has summed the stretches, and `clear` clears them with the bins.
+
+override COARSE: u32 = 0u; // word of the counts from which on these sums lie, or 0
+override WORDS: u32 = 4u;  // that `clear` clears
 
 const STRETCH: u32 = 256u; // bins, in fours
 
@@ -35,7 +39,9 @@ fn near(@builtin(local_invocation_index) local: u32) {
         atomicAdd(&ends[0], two.x + two.z);
         atomicAdd(&ends[1], two.y + two.w);
     }
-    if count > 1u {
+    if COARSE > 0u && now.bins > 2048u {
+        for (var i = local; i < count; i += 256u) { atomicStore(&stretches[i], counts[(COARSE + i) / 4u][i & 3u]); }
+    } else if count > 1u {
         for (var i = local; i < all; i += 1024u) {
             add_stretch(i, all, quads);
             add_stretch(i + 256u, all, quads);
@@ -112,8 +118,19 @@ fn near(@builtin(local_invocation_index) local: u32) {
         if now.shift == 0u { found(low, here, quota.k - (until - here), zeros, quota.k); } else { narrow(low, 1u << now.shift); }
     }
 
+    if COARSE > 0u { return; }
     // All counts have been read.
     storageBarrier();
     workgroupBarrier();
     for (var i = local; i < HEADS / 2u + all; i += 256u) { counts[i] = vec4u(0u); }
+}
+
+@compute @workgroup_size(256)
+fn clear(
+    @builtin(workgroup_id) id: vec3u,
+    @builtin(num_workgroups) ids: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let all = ids.x * ids.y * 256u;
+    for (var i = (id.y * ids.x + id.x) * 256u + local; i < WORDS / 4u; i += all) { counts[i] = vec4u(0u); }
 }

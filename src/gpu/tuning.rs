@@ -29,12 +29,12 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// For GPUs: wide workgroups, few bins.
+    /// For GPUs: wide workgroups, and so many bins that weights of 32 bits are read once.
     pub const GPU: Tuning = Tuning {
         workgroup: 256,
         row_workgroup: 64,
         workgroups: 2048,
-        capacity: 1 << 14,
+        capacity: 1 << 20,
         sample: 1 << 14,
         lanes: 128,
         simd: false,

@@ -34,7 +34,21 @@ pub(super) const EACH: KernelSpec = KernelSpec {
     ..SPEC
 };
 
-/// Groups that a workgroup of it takes at a time, of one row.
+/// Groups that divide a word, of weights of 32 bits, on GPUs: see `shaders/staged.wgsl`.
+pub(super) const NEAR: KernelSpec = KernelSpec {
+    label: "group near",
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/staged.wgsl"),
+        include_str!("../../shaders/group_sorted.wgsl"),
+        include_str!("../../shaders/group.wgsl"),
+        include_str!("../../shaders/group_near.wgsl")
+    ),
+    entry: "near",
+    ..SPEC
+};
+
+/// Groups that a workgroup of `group_each.wgsl` takes at a time, of one row.
 const EACH_GROUPS: u32 = 256;
 
 /// Weights in a group, at most.
@@ -72,8 +86,10 @@ impl Kernels {
             let problem = format!("{keep} of {of}: at most all of 1 to {LARGEST_GROUP} stay");
             return Err(Error::View { what: "group rule", problem });
         }
+        let near = of.is_power_of_two() && self.stages(view);
+        let tuning = if near { self.staging_tuning() } else { self.tuning };
         let mut variant = view.variant();
-        let more = [("WORKGROUP", self.tuning.workgroup.into()), ("OF", of.into()), ("KEEP", keep.into())];
+        let more = [("WORKGROUP", tuning.workgroup.into()), ("OF", of.into()), ("KEEP", keep.into())];
         let constants = variant.constants(more);
         variant.mode = u64::from(of << 8 | keep);
         // A word's groups, each of which may lose its ties one by one.
@@ -84,9 +100,15 @@ impl Kernels {
             let stretches = view.rows.saturating_mul(view.cols.div_ceil(of).div_ceil(EACH_GROUPS));
             dispatch::share_within(stretches, 1, self.tuning.workgroups, turns)
         } else {
-            dispatch::share_within(view.groups(), self.tuning.workgroup, self.tuning.workgroups, turns)
+            dispatch::share_within(view.groups(), tuning.workgroup, tuning.workgroups, turns)
         };
-        let spec = if each { EACH } else { SPEC };
+        let spec = if each {
+            EACH
+        } else if near {
+            NEAR
+        } else {
+            SPEC
+        };
         let uniform = self.uniform(&view.words(share.span));
         let view_words = uniform.as_entire_buffer_binding();
         let none = self.uniform(&[0_u32; 4]);

@@ -43,7 +43,25 @@ const SPREAD: u32 = 8192;
 
 /// Bytes of the buffer that a histogram counts into, for windows of up to `capacity` bins.
 pub const fn counts_bytes(capacity: u32) -> u64 {
-    4 * (2 * COUNT_HEADS as u64 + if capacity > SPREAD { capacity as u64 } else { SPREAD as u64 })
+    4 * (all_bins(capacity) + if sums_stretches(capacity) { STRETCHES as u64 } else { 0 })
+}
+
+/// Words of heads and bins.
+const fn all_bins(capacity: u32) -> u64 {
+    2 * COUNT_HEADS as u64 + if capacity > SPREAD { capacity as u64 } else { SPREAD as u64 }
+}
+
+/// Stretches of 1,024 bins that GPUs sum beside the bins.
+const STRETCHES: u32 = 1024;
+
+/// Whether there may be so many bins that GPUs do, and not more than there are stretches for.
+const fn sums_stretches(capacity: u32) -> bool {
+    capacity > 1 << 16 && capacity <= 1024 * STRETCHES
+}
+
+/// The word of the counts where these sums start, on GPUs; 0: there are none.
+pub(super) fn coarse(tuning: crate::gpu::Tuning) -> u32 {
+    if tuning.simd || !sums_stretches(tuning.capacity) { 0 } else { all_bins(tuning.capacity) as u32 }
 }
 
 impl Kernels {
@@ -64,7 +82,14 @@ impl Kernels {
         view.check()?;
         window.check("window", super::WINDOW_BYTES)?;
         counts.check("counts", counts_bytes(self.tuning.capacity))?;
-        let (kernel, uniform, workgroups) = self.streaming(if self.tuning.simd { SPEC } else { NEAR }, view);
+        let (kernel, uniform, workgroups) = if self.tuning.simd {
+            self.streaming(SPEC, view)
+        } else {
+            let share = view.share(self.tuning);
+            let constants = [("WORKGROUP", self.tuning.workgroup.into()), ("COARSE", coarse(self.tuning).into())];
+            let kernel = self.kernel(NEAR, view.variant(), &view.variant().constants(constants));
+            (kernel, self.uniform(&view.words(share.span)), share.workgroups)
+        };
         let none = self.uniform(&[0_u32; 4]);
         let bindings = [
             uniform.as_entire_buffer_binding(),

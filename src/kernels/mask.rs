@@ -22,6 +22,20 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
     ],
 };
 
+/// The same for weights of 32 bits on GPUs: see `shaders/staged.wgsl`.
+pub(super) const NEAR: KernelSpec = KernelSpec {
+    label: "mask near",
+    source: concat!(
+        include_str!("../../shaders/weights.wgsl"),
+        include_str!("../../shaders/cut.wgsl"),
+        include_str!("../../shaders/staged.wgsl"),
+        include_str!("../../shaders/mask.wgsl"),
+        include_str!("../../shaders/mask_near.wgsl")
+    ),
+    entry: "near",
+    ..SPEC
+};
+
 /// Bytes of the mask of a view: one bit per weight, 1 = kept, lowest bit first, every row starting a new word.
 pub fn mask_bytes(view: &MatrixView<'_>) -> u64 {
     4 * view.mask_words()
@@ -56,7 +70,8 @@ impl Kernels {
         let (cut, mask, tiles) = (cut.into(), mask.into(), tiles.into());
         check_outputs(view, mask, Some(tiles))?;
         cut.check("cut", CUT_BYTES)?;
-        let (kernel, uniform, workgroups) = self.streaming(SPEC, view);
+        let (kernel, uniform, workgroups) =
+            if self.stages(view) { self.staging(NEAR, view) } else { self.streaming(SPEC, view) };
         let [cut, mask, tiles] = [cut, mask, tiles].map(Part::binding);
         let view_words = uniform.as_entire_buffer_binding();
         let none = self.uniform(&[0_u32; 4]);

@@ -133,12 +133,14 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("histogram", histogram::SPEC.source, &["main"]),
     ("histogram", histogram::NEAR.source, &["near"]),
     ("threshold", threshold::SPEC.source, &["main"]),
-    ("threshold", threshold::NEAR.source, &["near"]),
+    ("threshold", threshold::NEAR.source, &["near", "clear"]),
     ("mask", mask::SPEC.source, &["main"]),
+    ("mask", mask::NEAR.source, &["near"]),
     ("settle", settle::FIND.source, &["find", "settle", "split"]),
     ("settle", settle::SUM_PARTS.source, &["sum_parts", "find_part", "settle_all"]),
     ("group", group::SPEC.source, &["main"]),
     ("group", group::EACH.source, &["each"]),
+    ("group", group::NEAR.source, &["near"]),
     ("row", row::SPEC.source, &["main", "whole"]),
     ("row", row::NEAR.source, &["near"]),
     ("row", row::APART.source, &["apart"]),
@@ -339,6 +341,28 @@ impl Kernels {
     fn streaming(&self, spec: KernelSpec, view: &MatrixView<'_>) -> (Kernel, wgpu::Buffer, u32) {
         let constants = view.variant().constants([("WORKGROUP", self.tuning.workgroup.into())]);
         let share = view.share(self.tuning);
+        let uniform = self.uniform(&view.words(share.span));
+        (self.kernel(spec, view.variant(), &constants), uniform, share.workgroups)
+    }
+
+    /// Whether workgroups read the view's weights together, as `shaders/staged.wgsl` does.
+    fn stages(&self, view: &MatrixView<'_>) -> bool {
+        let variant = view.variant();
+        !self.tuning.simd && variant.size == 4 && variant.aligned && variant.flat
+    }
+
+    /// The knobs of kernels that do: smaller workgroups, and so more of them.
+    fn staging_tuning(&self) -> Tuning {
+        let workgroup = self.tuning.workgroup.min(64);
+        let more = self.tuning.workgroup / workgroup;
+        Tuning { workgroup, workgroups: self.tuning.workgroups.saturating_mul(more), ..self.tuning }
+    }
+
+    /// The same as [`Self::streaming`] for these.
+    fn staging(&self, spec: KernelSpec, view: &MatrixView<'_>) -> (Kernel, wgpu::Buffer, u32) {
+        let tuning = self.staging_tuning();
+        let constants = view.variant().constants([("WORKGROUP", tuning.workgroup.into())]);
+        let share = view.share(tuning);
         let uniform = self.uniform(&view.words(share.span));
         (self.kernel(spec, view.variant(), &constants), uniform, share.workgroups)
     }

@@ -1,7 +1,7 @@
 //! counts ─ threshold ─► cut. Twin: [`crate::reference::threshold`].
 
 use super::bracket::{WINDOW_BYTES, WindowWords};
-use super::histogram::counts_bytes;
+use super::histogram::{coarse, counts_bytes};
 use super::view::Variant;
 use super::{Kernels, Part};
 use crate::gpu::{Binding, KernelSpec, Record};
@@ -31,6 +31,12 @@ pub(super) const NEAR: KernelSpec = KernelSpec {
     entry: "near",
     ..SPEC
 };
+
+const CLEAR: KernelSpec =
+    KernelSpec { label: "threshold clear", entry: "clear", bindings: &[(2, Binding::ReadWrite)], ..NEAR };
+
+/// Workgroups that clear.
+const CLEARERS: u32 = 512;
 
 /// Bins that it has stretches for.
 const NEAR_BINS: u32 = 1 << 20;
@@ -156,15 +162,22 @@ impl Kernels {
         counts.check("counts", counts_bytes(self.tuning.capacity))?;
         cut.check("cut", CUT_BYTES)?;
         let variant = Variant { size: dtype.size() as u32, ..Variant::NONE };
-        let spec = if self.tuning.simd || self.tuning.capacity > NEAR_BINS { SPEC } else { NEAR };
-        let constants = [
+        let near = !self.tuning.simd && self.tuning.capacity <= NEAR_BINS;
+        let mut constants = vec![
             ("THREADS", 256.0),
             ("CAPACITY", self.tuning.capacity.into()),
             ("LIMIT", f64::from(dtype.max_key()) + 1.0),
         ];
-        let kernel = self.kernel(spec, variant, &constants);
+        if near {
+            let words = counts_bytes(self.tuning.capacity) / 4;
+            constants.extend([("COARSE", coarse(self.tuning).into()), ("WORDS", words as f64)]);
+        }
+        let kernel = self.kernel(if near { NEAR } else { SPEC }, variant, &constants);
         let [window, counts, cut] = parts.map(Part::binding);
-        kernel.dispatch(&self.device, to, &[quota, window, counts, cut], 1);
+        kernel.dispatch(&self.device, to, &[quota, window, counts.clone(), cut], 1);
+        if near && coarse(self.tuning) > 0 {
+            self.kernel(CLEAR, variant, &constants).dispatch(&self.device, to, &[counts], CLEARERS);
+        }
         Ok(())
     }
 }

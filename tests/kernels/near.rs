@@ -152,3 +152,59 @@ fn groups_that_divide_no_word_are_kept_as_by_the_twin_in_long_rows() {
         }
     }
 }
+
+#[test]
+fn wide_weights_are_read_together_and_masked_alike() {
+    let kernels = Kernels::new(gpu().device(), Tuning { workgroups: 2, ..Tuning::GPU });
+    for (i, shape) in
+        [(1, 20_001, 0, 16), (1, 20_000, 0, 0), (7, 3200, 0, 256), (1, 64 * 32, 0, 0)].into_iter().enumerate()
+    {
+        for (j, fill) in Fill::ALL.into_iter().enumerate() {
+            let case = Case::new(Dtype::F32, shape, fill, 9);
+            let weights = case.upload();
+            let view = case.view(&weights);
+            let n = u64::from(case.weights());
+            let mut cut = sorted_cut(&case, n / 3);
+            let [ties, go] = [cut.ties as u32, cut.go as u32];
+            let words = [cut.key, ties, go, cut.zeros as u32, go, 0, ties, 0, n as u32, 0, 3, 0];
+            let placed = buffer(bytemuck::cast_slice(&words));
+            let (mask, boundary) = (poisoned(mask_bytes(&view)), poisoned(BOUNDARY_BYTES));
+            let tiles = buffer(&vec![0; tiles_bytes(&view) as usize]);
+            run_pass(|pass| {
+                kernels.mask(pass, &view, &placed, &mask, &tiles).unwrap();
+                kernels.settle(pass, &view, &placed, &mask, &tiles, &boundary).unwrap();
+            });
+            assert!(read_words(&mask) == reference::mask(case.matrix(), &mut cut), "{}", case.name());
+
+            let (keep, of) = [(2, 4), (4, 8), (16, 32), (1, 2), (5, 16)][(i + j) % 5];
+            let (mask, nonzero) = (poisoned(mask_bytes(&view)), buffer(&[0; NONZERO_BYTES as usize]));
+            run_pass(|pass| kernels.group(pass, &view, GroupRule { keep, of }, &mask, &nonzero).unwrap());
+            let want = reference::group(case.matrix(), keep as usize, of as usize);
+            assert!(read_words(&mask) == want, "{} {keep} of {of}", case.name());
+        }
+    }
+}
+
+#[test]
+fn many_bins_lead_to_the_cut_that_sorting_finds() {
+    for capacity in [1 << 17, 1 << 20] {
+        let kernels = Kernels::new(gpu().device(), Tuning { capacity, ..Tuning::GPU });
+        for (dtype, fill) in [Dtype::F32, Dtype::F16].into_iter().flat_map(|dtype| Fill::ALL.map(|fill| (dtype, fill)))
+        {
+            let case = Case::new(dtype, (1, 40_000, 0, 0), fill, 13);
+            let weights = case.upload();
+            let limit = dtype.max_key() + 1;
+            let middle = dtype.key_at_most(0.3);
+            for window in [
+                Window::over(0, limit, capacity),
+                Window::over(middle, (limit - middle) / 3, capacity),
+                Window::over(limit - 5000, 5000, capacity),
+            ] {
+                for k in [1, 13_000, 20_000, 39_999, 40_000] {
+                    let (cut, done) = super::select(&kernels, &case, &weights, window, Quota::Count(k));
+                    assert_eq!((cut, done), (sorted_cut(&case, k), 1), "{} k = {k} {window:?}", case.name());
+                }
+            }
+        }
+    }
+}
