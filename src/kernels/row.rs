@@ -23,14 +23,6 @@ pub(super) const SPEC: KernelSpec = KernelSpec {
 
 const WHOLE: KernelSpec = KernelSpec { label: "whole", entry: "whole", ..SPEC };
 
-/// The same for GPUs: see `shaders/row_near.wgsl`.
-pub(super) const NEAR: KernelSpec = KernelSpec {
-    label: "row near",
-    source: source!("weights", "keys", "window", "row_rule", "reach", "row_near", "row_near_own"),
-    entry: "near",
-    ..SPEC
-};
-
 /// A thread for a row: see `shaders/row_apart.wgsl`.
 pub(super) const APART: KernelSpec = KernelSpec {
     label: "row apart",
@@ -148,7 +140,6 @@ impl Kernels {
         let (spec, workgroup, workgroups) = match (whole, apart) {
             (true, _) => (WHOLE, self.tuning.row_workgroup, 1),
             (_, true) => (APART, LANES, view.rows.div_ceil(LANES)),
-            _ if self.rows_near() => (NEAR, self.tuning.row_workgroup, view.rows),
             _ => (SPEC, self.row_threads(groups)?, view.rows),
         };
         let mut constants = view.variant().constants([("WORKGROUP", workgroup.into())]);
@@ -172,11 +163,6 @@ impl Kernels {
 }
 
 impl Kernels {
-    /// Whether a workgroup takes a row the way that GPUs do.
-    pub(super) fn rows_near(&self) -> bool {
-        !self.tuning.simd && self.tuning.row_workgroup > LANES
-    }
-
     /// Threads for each row of so many groups.
     pub(super) fn row_threads(&self, groups: u32) -> Result<u32> {
         let threads = self.tuning.row_workgroup;

@@ -40,25 +40,6 @@ pub(super) const ROW: KernelSpec = KernelSpec {
     bindings: STORAGE,
 };
 
-/// The same for GPUs: see `shaders/row_near.wgsl`.
-pub(super) const NEAR: KernelSpec = KernelSpec {
-    label: "row scaled near",
-    source: source!(
-        "weights",
-        "value",
-        "product",
-        "scales_storage",
-        "scaled",
-        "window",
-        "row_rule",
-        "reach",
-        "row_near",
-        "row_near_scaled"
-    ),
-    entry: "near",
-    bindings: STORAGE,
-};
-
 /// Of these, only the rows whose keys are in doubt.
 const EXACT: KernelSpec = KernelSpec { label: "row scaled exactly", ..ROW };
 
@@ -174,7 +155,6 @@ impl Kernels {
         let (spec, threads, scales_or_lent) = match (&lent, apart) {
             (Some(lent), _) => (LENT, LANES, lent.as_entire_buffer_binding()),
             (None, true) => (ROW_APART, LANES, scales.binding()),
-            (None, false) if self.rows_near() => (NEAR, threads, scales.binding()),
             (None, false) => (ROW, threads, scales.binding()),
         };
         let words = self.row_words(Dtype::F32, rule.k);
