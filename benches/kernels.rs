@@ -111,8 +111,12 @@ impl Bench {
         let (mask, tiles) = (self.buffer("mask", mask_bytes(&flat)), self.buffer("tiles", tiles_bytes(&flat)));
         let (boundary, nonzero) = (self.buffer("boundary", BOUNDARY_BYTES), self.buffer("nonzero", 512));
 
-        let faster = |entries: [&'static str; 2]| {
-            entries.map(|entry| self.roof(entry, bytes, &weights, &copy)).into_iter().fold(f64::INFINITY, f64::min)
+        // Twice, and the better: an adapter that had nothing to do is slower at first.
+        let faster = |[all, near]: [&'static str; 2]| {
+            [all, near, all, near]
+                .map(|e| self.roof(e, bytes, &weights, &copy))
+                .into_iter()
+                .fold(f64::INFINITY, f64::min)
         };
         let (read, copied) = (faster(["read_all", "read_near"]), faster(["copy_all", "copy_near"]));
         let rate = |bytes: u64, seconds: f64| bytes as f64 / seconds / 1e9;

@@ -7,15 +7,15 @@
 
 override TEAM: u32 = 32u; // threads per four rows, at most 64; WORKGROUP is a multiple
 
-fn term(w: f32, col: u32) -> f32 { return select(0.0, w * x_at(col), bitcast<u32>(w) != 0u); }
+fn plus(sum: f32, w: f32, col: u32) -> f32 { return select(sum, fma(w, x_at(col), sum), bitcast<u32>(w) != 0u); }
 
-// The product of four weights whose gaps are the lower 16 bits; the first column after the last one is `col` before and after.
-fn four_terms(w: vec4f, gaps: u32, col: u32) -> f32 {
+// A sum and the product of four weights whose gaps are the lower 16 bits, the first of them before column `col`.
+fn plus_four(sum: f32, w: vec4f, gaps: u32, col: u32) -> f32 {
     let a = col + (gaps & 15u);
     let b = a + 1u + ((gaps >> 4u) & 15u);
     let c = b + 1u + ((gaps >> 8u) & 15u);
     let d = c + 1u + ((gaps >> 12u) & 15u);
-    return term(w.x, a) + term(w.y, b) + term(w.z, c) + term(w.w, d);
+    return plus(plus(plus(plus(sum, w.x, a), w.y, b), w.z, c), w.w, d);
 }
 
 fn half_width(gaps: u32) -> u32 {
@@ -41,7 +41,7 @@ fn walk(values: Values, gaps: u32, col: u32) -> f32 {
     var low = bitcast<vec4f>(values.low);
     var high = bitcast<vec4f>(values.high);
     if SIZE == 2u { low = four(values.low.xy); high = four(values.low.zw); }
-    return four_terms(low, gaps, col) + four_terms(high, gaps >> 16u, col + half_width(gaps));
+    return plus_four(plus_four(0.0, low, gaps, col), high, gaps >> 16u, col + half_width(gaps));
 }
 
 fn product(workgroup: u32, local: u32, lane: Lane) {

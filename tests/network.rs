@@ -104,9 +104,10 @@ fn auto_says_what_and_why() {
         (Tuning::CPU, Dtype::F32, 0.5, 16, None),
         (Tuning::CPU, Dtype::F8E4M3, 0.9, 1, None),
         (Tuning::GPU, Dtype::F16, 0.1, 1, None),
-        (Tuning::GPU, Dtype::F16, 0.5, 1, Some(Format::Bitmask)),
+        (Tuning::GPU, Dtype::F16, 0.5, 1, None),
+        (Tuning::GPU, Dtype::F16, 0.6, 1, Some(Format::SlicedEll { slice: 32 })),
         (Tuning::GPU, Dtype::F16, 0.5, 16, None),
-        (Tuning::GPU, Dtype::F16, 0.97, 1, Some(Format::Csr)),
+        (Tuning::GPU, Dtype::F32, 0.97, 16, Some(Format::SlicedEll { slice: 32 })),
         (Tuning::GPU, Dtype::F8E5M2, 0.9, 1, None),
     ] {
         let choice = auto(tuning, dtype, gone, columns);

@@ -21,6 +21,8 @@ const FORMATS: &[Format] = &[
     Format::Csr,
     Format::Macko,
     Format::Nm { keep: 2, of: 4 },
+    Format::Nm { keep: 1, of: 4 },
+    Format::Nm { keep: 3, of: 4 },
     Format::Nm { keep: 7, of: 13 },
     Format::Block { rows: 4, cols: 4 },
     Format::Block { rows: 3, cols: 32 },
@@ -241,7 +243,9 @@ fn products_are_near_the_twin_and_f64() {
             for &keep in
                 KEEPS.iter().filter(|keep| dtype == Dtype::F32 || matches!(keep, Keep::Share(0.3) | Keep::Ramp))
             {
-                for &format in FORMATS {
+                // The three long rows of these nearly cancel out: their sums say nothing of the kernel.
+                let cancels = |format: &Format| matches!(format, Format::Nm { keep: 1 | 3, of: 4 }) && shape.1 > 20_000;
+                for &format in FORMATS.iter().filter(|format| !cancels(format)) {
                     let sample = Sample::new(dtype, shape, Fill::Normal, keep, format);
                     for (columns, with_bias) in [(1, false), (2, true), (6, false), (17, true)] {
                         let few = matches!(keep, Keep::Share(0.3) | Keep::Ramp);

@@ -95,7 +95,10 @@ impl Asked {
             return self.formats.clone();
         }
         let slice = if gpu.tuning().simd { gpu.tuning().lanes.min(8) } else { 32 };
-        let mut all = vec![Format::SlicedEll { slice }, Format::Macko, Format::Bitmask, Format::Csr];
+        let mut all = vec![Format::SlicedEll { slice }, Format::Bitmask, Format::Csr];
+        if !gpu.tuning().simd {
+            all.insert(1, Format::Macko);
+        }
         match self.pattern {
             Pattern::Group { keep, of } => all.push(Format::Nm { keep, of }),
             Pattern::Block { rows, cols } => all.push(Format::Block { rows, cols }),

@@ -13,6 +13,13 @@ pub(super) const FILL: KernelSpec = KernelSpec {
 
 products!("nm", ["values", "nm_parts"], ["nm", "rows"], lanes["lanes"], subgroups["subgroups"]);
 
+/// Groups of four with a thread for each, as GPUs read memory best.
+pub(super) mod fours {
+    use super::{KernelSpec, packed, products, source};
+
+    products!("n of four", ["values", "nm_parts"], ["nm_fours"], lanes["lanes"], subgroups["subgroups"]);
+}
+
 pub(super) const UNPACK: KernelSpec = KernelSpec {
     label: "nm unpack",
     source: source!("stored", "sizes", "values", "nm_parts", "unpack"),

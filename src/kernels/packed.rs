@@ -134,7 +134,7 @@ impl Kernels {
             return Ok(());
         }
         if let Format::SlicedEll { slice } = matrix.format {
-            let threads = if self.tuning.simd { slice } else { self.tuning.lanes.next_multiple_of(slice) };
+            let threads = if self.tuning.simd { slice } else { self.sharing().next_multiple_of(slice).min(256) };
             for first in (0..columns).step_by(if columns > 1 { 4 } else { 1 }) {
                 let batch = if columns - first > 1 { 4 } else { 1 };
                 let deep = f64::from(u8::from(!self.tuning.simd));
@@ -157,7 +157,14 @@ impl Kernels {
             }
             return Ok(());
         }
-        let (specs, constants) = self.walking(matrix.format);
+        let (specs, mut constants) = self.walking(matrix.format);
+        // Both weights of a group in one word, which no row shares with another.
+        let paired = matrix.dtype.size() == 2 && matrix.cols.is_multiple_of(2);
+        if let Format::Nm { keep, of: 4 } = matrix.format
+            && !self.tuning.simd
+        {
+            constants.push(("PAIRED", f64::from(u8::from(paired && keep == 2))));
+        }
         for first in 0..columns {
             let workgroups = matrix.rows.div_ceil(4);
             let way = Way { specs, batch: 1, staged: None, workgroups, constants: &constants };
@@ -183,6 +190,10 @@ impl Kernels {
         let specs = match (format, subgroups) {
             (Format::Csr, false) => [csr::STORAGE, csr::LENT],
             (Format::Csr, true) => [csr::STORAGE_SUBGROUPS, csr::LENT_SUBGROUPS],
+            (Format::Nm { of: 4, .. }, false) if !self.tuning.simd => [nm::fours::STORAGE, nm::fours::LENT],
+            (Format::Nm { of: 4, .. }, true) if !self.tuning.simd => {
+                [nm::fours::STORAGE_SUBGROUPS, nm::fours::LENT_SUBGROUPS]
+            }
             (Format::Nm { .. }, false) => [nm::STORAGE, nm::LENT],
             (Format::Nm { .. }, true) => [nm::STORAGE_SUBGROUPS, nm::LENT_SUBGROUPS],
             (Format::Block { .. }, false) => [block::STORAGE, block::LENT],
@@ -208,11 +219,16 @@ impl Kernels {
             let team = lanes.min(32).into();
             return ([macko::STORAGE, macko::LENT], None, vec![("WORKGROUP", team), ("TEAM", team)]);
         };
-        let constants = vec![("WORKGROUP", lanes.into()), ("TEAM", team.into())];
+        let constants = vec![("WORKGROUP", self.sharing().into()), ("TEAM", team.into())];
         match self.staged(cols) {
             Some(staged) => ([macko::STAGED; 2], Some(staged), constants),
             None => ([macko::STORAGE_SUBGROUPS, macko::LENT_SUBGROUPS], None, constants),
         }
+    }
+
+    /// Threads that share a vector in workgroup memory: on GPUs twice as many as share rows, as measured.
+    fn sharing(&self) -> u32 {
+        if self.tuning.simd { self.tuning.lanes } else { (2 * self.tuning.lanes).min(256) }
     }
 
     /// How many numbers of a vector are brought into workgroup memory, if they fit and that is what the adapter reads fastest: what
