@@ -163,7 +163,7 @@ fn stages_refuse_parts_that_are_too_small() {
     };
     says(kernels.mask(to, view, &tiny, &enough, &enough), "cut: 4 bytes, 48 are needed");
     says(kernels.settle(to, view, &tiny, &enough, &enough, &enough), "cut: 4 bytes, 48 are needed");
-    says(kernels.settle(to, view, &enough, &enough, &enough, &tiny), "boundary: 4 bytes, 16 are needed");
+    says(kernels.settle(to, view, &enough, &enough, &enough, &tiny), "boundary: 4 bytes, 1040 are needed");
     assert!(to.is_empty());
 }
 
