@@ -68,7 +68,7 @@ pub struct InferArgs {
     /// Run this checkpoint too, with tensors of the same names; may be repeated
     #[arg(long, value_name = "PATH", help_heading = "Pruned how")]
     pub against: Vec<PathBuf>,
-    /// How pruned weights are stored: auto, dense, bitmask, ell, csr, N:M such as 2:4, or blocks such as 4x4; all is every
+    /// How pruned weights are stored: auto, dense, bitmask, ell, csr, macko, N:M such as 2:4, or blocks such as 4x4; all is every
     /// one of them that holds the weights
     #[arg(long, value_name = "FORM,FORM…", value_delimiter = ',', default_value = "auto", value_parser = form, help_heading = "Pruned how")]
     pub form: Vec<Form>,

@@ -40,7 +40,7 @@ pub fn pair(text: &str, between: char) -> Option<(u32, u32)> {
     Some((number(one)?, number(two)?))
 }
 
-/// `bitmask`, `ell`, `ell:32`, `csr`, `2:4`, `16x16`.
+/// `bitmask`, `ell`, `ell:32`, `csr`, `macko`, `2:4`, `16x16`.
 pub fn format(text: &str) -> Result<Format, String> {
     match (text, pair(text, ':'), pair(text, 'x')) {
         ("bitmask", ..) => Ok(Format::Bitmask),
@@ -71,7 +71,9 @@ pub fn form(text: &str) -> Result<Form, String> {
         "dense" => Ok(Form::One(Storage::Dense)),
         _ => match format(text) {
             Ok(format) => Ok(Form::One(Storage::Sparse(format))),
-            Err(_) => Err("give auto, all, dense, bitmask, ell, csr, N:M such as 2:4, or blocks such as 4x4".into()),
+            Err(_) => {
+                Err("give auto, all, dense, bitmask, ell, csr, macko, N:M such as 2:4, or blocks such as 4x4".into())
+            }
         },
     }
 }

@@ -14,11 +14,12 @@ pub struct Choice {
     pub why: String,
 }
 
-/// Shares of weights that must be gone before sliced ELL pays, as measured: for f32, for 16 bits, and for more than four vectors.
+/// Shares of weights that must be gone before sliced ELL pays, as measured: for f32, for 16 bits and one vector, for 16 bits and up to
+/// four, and for more vectors.
 /// On lavapipe, and on the one GPU that has been measured, an NVIDIA H200, which reads more bytes for each instruction than any other:
 /// on others less may do.
-const ELL_PAYS: [f64; 3] = [0.35, 0.55, 0.8];
-const ELL_PAYS_ON_GPU: [f64; 3] = [0.4, 0.55, 0.85];
+const ELL_PAYS: [f64; 4] = [0.35, 0.55, 0.55, 0.8];
+const ELL_PAYS_ON_GPU: [f64; 4] = [0.45, 0.6, 0.75, 0.9];
 
 impl Format {
     /// Chooses for a matrix of which `kept` weights are kept, without a pattern, and products with `columns` vectors: by the
@@ -35,7 +36,12 @@ impl Format {
         if let Err(error) = check_format(format, dtype, shape) {
             return dense(format!("dense: {error}"));
         }
-        let pays = pays[if columns > 4 { 2 } else { usize::from(dtype.size() == 2) }];
+        let pays = pays[match (columns, dtype.size()) {
+            (5.., _) => 3,
+            (2.., 2) => 2,
+            (_, 2) => 1,
+            _ => 0,
+        }];
         let about = format!(
             "{gone:.0} % of the weights are gone; on {class} {format} pays from {:.0} % on for {dtype} and {columns} vectors",
             100.0 * pays

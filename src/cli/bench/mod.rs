@@ -83,7 +83,7 @@ pub struct BenchArgs {
     /// Vectors that are multiplied at once [default: 1,4,16,64; of a model, 1]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub batch: Vec<u32>,
-    /// How sparse matrices are stored: bitmask, ell, ell:ROWS, csr, N:M, or blocks RxC [default: all that hold the pattern]
+    /// How sparse matrices are stored: ell, ell:ROWS, macko, bitmask, csr, N:M, or blocks RxC [default: all that hold the pattern; macko on GPUs]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format)]
     pub format: Vec<Format>,
     /// Element type of the weights: f16, bf16 or f32
