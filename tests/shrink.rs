@@ -81,6 +81,22 @@ fn neurons_of_gated_mlps_go_with_all_that_hangs_on_them() {
 }
 
 #[test]
+fn a_single_file_has_its_configuration_left_alone_which_is_said() {
+    let model = llama(Dtype::F32);
+    let temp = tempfile::tempdir().unwrap();
+    model.write(&temp.path().join("in"), &["model.safetensors"]);
+    let checkpoint = Checkpoint::open(&temp.path().join("in/model.safetensors")).unwrap();
+    let couplings = named(Kind::Neuron, &checkpoint).unwrap();
+    let options = Options::new(Amount::new(Target::Keep(12)));
+    let notes = |output: &str| run(&checkpoint, &couplings, &temp.path().join(output), &options).unwrap().notes;
+    assert!(notes("alone.safetensors").is_empty());
+    fs::write(temp.path().join("in/config.json"), LLAMA_CONFIG).unwrap();
+    let notes = notes("beside.safetensors");
+    assert!(notes.len() == 1 && notes[0].contains("in/config.json is neither read nor copied"), "{notes:?}");
+    assert_eq!(fs::read_to_string(temp.path().join("in/config.json")).unwrap(), LLAMA_CONFIG);
+}
+
+#[test]
 fn query_heads_go_with_the_heads_that_they_share() {
     let mut model = llama(Dtype::BF16);
     let temp = folder(&model, LLAMA_CONFIG);

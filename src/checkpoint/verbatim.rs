@@ -108,6 +108,11 @@ impl Checkpoint {
         Ok(metadata::entries(&self.header(shard)?))
     }
 
+    /// The file that it is; none where it is a folder.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        matches!(self.0.layout, Layout::File { .. }).then(|| self.shards()[0].path())
+    }
+
     /// The index's text, if it has one.
     pub(crate) fn index(&self) -> Option<&str> {
         match &self.0.layout {

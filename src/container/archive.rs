@@ -39,6 +39,8 @@ pub(super) struct Member {
     pub len: u64,
     /// Where its checksum stands, twice: before the data, and in the directory.
     pub checksums: [u64; 2],
+    /// What it is, by the directory.
+    pub checksum: u32,
 }
 
 impl Member {
@@ -98,6 +100,7 @@ fn list(files: &Files, file: usize) -> Result<(Vec<Member>, bool)> {
             let (end, have) = (at.saturating_add(len), files.len(file));
             return Err(refused(Problem::PastEnd { what: format!("member {name:?}"), at, end, len: have }));
         }
+        let checksum = member.crc32();
         drop(member);
         let mut header = [0; 8];
         files.read_at(file, local, &mut header)?;
@@ -109,7 +112,7 @@ fn list(files: &Files, file: usize) -> Result<(Vec<Member>, bool)> {
         if !header.starts_with(MAGIC) || mark != *b"PK\x01\x02" {
             return Err(about("its headers are not where the directory says"));
         }
-        members.push(Member { name, at, len, checksums: [local + 14, central + 16] });
+        members.push(Member { name, at, len, checksums: [local + 14, central + 16], checksum });
     }
     if archive.has_overlapping_entries().map_err(|e| refused(unreadable(e)))? {
         return Err(refused(unreadable("members overlap, as they do in files that are made to do harm")));

@@ -118,7 +118,7 @@ fn npz(tensors: &[TensorInfo]) -> Result<Laid, Problem> {
             directory.extend(extra);
         }
         let begin = at + local.len() as u64;
-        members.push(Member { name, at: begin, len, checksums: [at + 14, central + 16] });
+        members.push(Member { name, at: begin, len, checksums: [at + 14, central + 16], checksum: 0 });
         places.push(begin + front.len() as u64);
         local.extend(front);
         fixed.push((at, local));

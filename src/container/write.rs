@@ -87,7 +87,9 @@ impl NewContainer {
         let places: Vec<Place> = input.list.places.iter().map(renumbered).collect();
         let holds =
             |member: &&Member| input.list.places.iter().any(|place| place.at >= member.at && place.at < member.end());
-        let members = input.members.iter().filter(holds).cloned().collect();
+        let members: Vec<Member> = input.members.iter().filter(holds).cloned().collect();
+        // They get new checksums, which would say that bytes are good that were not.
+        members.iter().try_for_each(|member| input.check(member))?;
         Ok(Self::new(files, input.tensors().to_vec(), places, members, numbers.len() - 1))
     }
 
@@ -207,23 +209,40 @@ impl NewContainer {
                 return Err(Error::Checkpoint { path, problem: CheckpointProblem::Unwritten { tensor, written, len } });
             }
         }
-        let mut block = Vec::new();
         for member in &self.members {
-            let (mut at, mut hasher) = (member.at, crc32fast::Hasher::new());
-            while at < member.end() {
-                block.resize((1u64 << 20).min(member.end() - at) as usize, 0);
-                self.files.read_at(self.main, at, &mut block)?;
-                hasher.update(&block);
-                at += block.len() as u64;
-            }
-            let checksum = hasher.finalize().to_le_bytes();
+            let checksum = checksum(member, |at, block| self.files.read_at(self.main, at, block))?.to_le_bytes();
             member.checksums.iter().try_for_each(|at| self.files.write_at(self.main, *at, &checksum))?;
         }
         self.files.commit()
     }
 }
 
+/// The CRC-32 of a member's bytes.
+fn checksum(member: &Member, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<u32> {
+    let (mut at, mut hasher, mut block) = (member.at, crc32fast::Hasher::new(), Vec::new());
+    while at < member.end() {
+        block.resize((1u64 << 20).min(member.end() - at) as usize, 0);
+        read(at, &mut block)?;
+        hasher.update(&block);
+        at += block.len() as u64;
+    }
+    Ok(hasher.finalize())
+}
+
 impl Container {
+    /// Refuses a member whose bytes are not those that its checksum was made of.
+    fn check(&self, member: &Member) -> Result<()> {
+        let is = checksum(member, |at, block| self.files.read_at(self.main, at, block))?;
+        if is == member.checksum {
+            return Ok(());
+        }
+        let what = format!(
+            "it is damaged: its checksum is {:08x}, that of its {} bytes from byte {} on is {is:08x}",
+            member.checksum, member.len, member.at
+        );
+        Err(self.files.problem(self.main, Problem::Member { member: member.name.clone(), what }))
+    }
+
     /// The bytes of files that are tensors', in their order; refused if two tensors share any.
     fn taken(&self) -> Result<Vec<(usize, Range<u64>, usize)>> {
         let taken = self.list.places.iter().zip(self.tensors()).enumerate();

@@ -24,6 +24,17 @@ pub(super) enum Sizes {
 /// Name of the file.
 pub(super) const NAME: &str = "config.json";
 
+/// Keys that say that every so many layers are of another kind, and the list that says which, where there is one.
+const PERIODS: &[(&str, Option<&str>)] = &[
+    ("sliding_window_pattern", Some("layer_types")),
+    ("full_attention_interval", Some("layer_types")),
+    ("no_rope_layer_interval", Some("no_rope_layers")),
+    ("decoder_sparse_step", None),
+    ("interleave_moe_layer_step", None),
+    ("attn_layer_period", None),
+    ("expert_layer_period", None),
+];
+
 /// Bytes of it at most.
 const MOST: u64 = 1 << 20;
 
@@ -152,6 +163,21 @@ impl Config {
             Value::Array(list) => !list.is_empty(),
             _ => true,
         };
+        // Every so many layers are of another kind, unless a list says which.
+        let listed = |list: &str| matches!(all.get(list), Some(Value::Array(list)) if !list.is_empty());
+        let alike = |period: u64| kept.iter().zip(0..).all(|(old, new)| old % period == new % period);
+        let two = matches!(all.get("model_type"), Some(Value::String(model)) if model == "gemma2");
+        let period = |key: &str| all.get(key).and_then(Value::as_u64).filter(|period| *period > 1);
+        for (key, list) in PERIODS {
+            let every = period(key).or((two && *key == "sliding_window_pattern").then_some(2));
+            if let Some(every) = every.filter(|every| !list.is_some_and(listed) && !alike(*every)) {
+                let problem = format!("one of each {every} layers is of another kind (`{key}`)");
+                return Err(bad(format!(
+                    "{problem}, and the layers that stay would not be at such places: let whole rounds of {every} go, or layers at \
+                     the end"
+                )));
+            }
+        }
         for (key, value) in &all {
             match (key.as_str(), value) {
                 ("layer_types" | "no_rope_layers", Value::Array(list)) if !list.is_empty() => {
@@ -272,10 +298,25 @@ mod tests {
             ("\"use_sliding_window\":true,\"max_window_layers\":2", "`max_window_layers`"),
             ("\"pruned_heads\":{\"a\":[0]}", "`pruned_heads`"),
             ("\"scales\":[1,2,3]", "`scales` has 3 entries"),
+            ("\"sliding_window_pattern\":2", "one of each 2 layers is of another kind (`sliding_window_pattern`)"),
+            ("\"decoder_sparse_step\":2,\"layer_types\":[0,1,2]", "`decoder_sparse_step`"),
+            ("\"model_type\":\"gemma2\"", "one of each 2 layers"),
         ] {
             let problem = of(more).unwrap_err().to_string();
             assert!(problem.contains(says), "{problem}");
         }
+        // Places that are alike, lists that say it, and periods of one.
+        for more in [
+            "\"attn_layer_period\":1,\"decoder_sparse_step\":null",
+            "\"sliding_window_pattern\":2,\"layer_types\":[\"a\",\"b\",\"a\"]",
+        ] {
+            of(more).unwrap();
+        }
+        let four = config("{\"num_hidden_layers\":4,\"model_type\":\"gemma2\",\"decoder_sparse_step\":2}");
+        for kept in [&[0_u64, 1][..], &[2, 3], &[0, 3], &[0, 1, 2]] {
+            four.shrunk(&depth, &[kept], &[4]).unwrap();
+        }
+        assert!(four.shrunk(&depth, &[&[1, 2]], &[4]).is_err());
     }
 
     #[test]

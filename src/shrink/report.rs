@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::Couplings;
-use super::config::Sizes;
+use super::config::{self, Sizes};
 use super::plan::Plan;
-use crate::checkpoint::TensorInfo;
+use crate::checkpoint::{Checkpoint, TensorInfo};
 
 /// What came of a run. Later versions only add fields.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,13 +79,21 @@ pub struct ConsumerReport {
 }
 
 /// What to know of an output in which these units stay.
-pub(super) fn notes(couplings: &Couplings, kept: &[Vec<u64>]) -> Vec<String> {
+pub(super) fn notes(couplings: &Couplings, kept: &[Vec<u64>], checkpoint: &Checkpoint) -> Vec<String> {
     let mut notes = Vec::new();
     let went = couplings.list.iter().zip(kept).any(|(coupling, kept)| (kept.len() as u64) < coupling.units);
     if went && couplings.sizes == Sizes::PrunedHeads {
         notes.push(
             "config.json says which heads went under `pruned_heads`, which only transformers below 5 reads".into(),
         );
+    }
+    let beside = checkpoint.file().map(|file| file.with_file_name(config::NAME)).filter(|beside| beside.exists());
+    if let Some(beside) = beside.filter(|_| went) {
+        notes.push(format!(
+            "{} is neither read nor copied, since one file was given: what it says of sizes is not what the output has. Give the \
+             folder, and it comes along, changed",
+            beside.display()
+        ));
     }
     notes
 }

@@ -118,7 +118,7 @@ pub fn shrink(
         tensor_bytes: [infos.iter().map(TensorInfo::bytes).sum(), plan.bytes()],
         bytes_written: committed.bytes,
         seconds: Seconds::between(&marks),
-        notes: report::notes(couplings, &kept),
+        notes: report::notes(couplings, &kept, checkpoint),
     })
 }
 

@@ -89,9 +89,43 @@ fn copies_hold_what_a_checkpoint_would_and_differ_in_nothing_else() {
             let zip = matches!(input.kind(), Kind::Npz | Kind::KerasModel);
             let changed = differing(&fixture(file), &output).len();
             let bytes: usize = want.values().map(|known| known.2.len()).sum();
+            if zip {
+                let mut archive = zip::ZipArchive::new(std::fs::File::open(&output).unwrap()).unwrap();
+                for member in 0..archive.len() {
+                    // Read to its end, its checksum is compared.
+                    std::io::copy(&mut archive.by_index(member).unwrap(), &mut std::io::sink()).unwrap();
+                }
+            }
             assert!(changed > 0 && changed <= bytes + if zip { 8 * want.len() } else { 0 }, "{file}: {changed}");
         }
     }
+}
+
+#[test]
+fn a_damaged_member_is_refused_and_gets_no_new_checksum() {
+    let Some(pruner) = pruner() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in.npz"), folder.path().join("out.npz"));
+    let mut bytes = std::fs::read(fixture("arrays.npz")).unwrap();
+    let holds = |bytes: &[u8]| {
+        std::fs::write(&input, bytes).unwrap();
+        let input = Container::open(&input).unwrap();
+        let recipe = recipe(Layout::OutIn);
+        pruner.prune_container(&input, &output, input.kind(), &recipe, &Options::default(), &|_| go())
+    };
+    assert!(holds(&bytes).is_ok());
+    std::fs::remove_file(&output).unwrap();
+    // The last byte of the first array that is pruned.
+    let report = Container::open(&input).unwrap();
+    let info = report.tensors().iter().find(|info| info.shape.len() == 2).unwrap().clone();
+    let number = report.tensors().iter().position(|other| *other == info).unwrap();
+    let mut last = vec![0; 8];
+    report.read_at(number, info.bytes() - 8, &mut last).unwrap();
+    let at = bytes.windows(8).position(|window| window == last).unwrap();
+    bytes[at] ^= 1;
+    let error = holds(&bytes).unwrap_err().to_string();
+    assert!(error.contains(&info.name) && error.contains("damaged: its checksum is"), "{error}");
+    assert!(!output.exists());
 }
 
 #[test]
