@@ -21,6 +21,15 @@ fn bytes_per_weight_are_those_of_the_table() {
         let got = SparseMatrix::upload(gpu().device(), &packed).unwrap().bytes() as f64 / f64::from(rows * cols);
         assert!((got / want - 1.0).abs() < 0.01, "CSR at {sparsity}: {got} bytes per weight, {want} are due");
     }
+    // Beside the table's: a place for each row, and its last step filled up, by three and a half weights on average.
+    let filled = (4.0 + 3.5 * 2.5) / f64::from(cols);
+    for (sparsity, want) in [(0.5, 1.25), (0.7, 0.753), (0.8, 0.514), (0.9, 0.307), (0.95, 0.223)] {
+        let sample =
+            Sample::new(Dtype::F16, (rows, cols, 0, 0), Fill::Normal, Keep::Share(1.0 - sparsity), Format::Macko);
+        let packed = Packed::pack(sample.matrix(), &sample.mask, Format::Macko).unwrap();
+        let got = SparseMatrix::upload(gpu().device(), &packed).unwrap().bytes() as f64 / f64::from(rows * cols);
+        assert!((got / (want + filled) - 1.0).abs() < 0.01, "MACKO at {sparsity}: {got} bytes per weight");
+    }
     let two_of_four = Format::Nm { keep: 2, of: 4 };
     let sample = Sample::new(Dtype::F16, (rows, cols, 0, 0), Fill::Normal, Keep::All, two_of_four);
     let packed = Packed::pack(sample.matrix(), &sample.mask, two_of_four).unwrap();
