@@ -8,7 +8,8 @@
 //! ```
 //!
 //! What is not kept is not multiplied: where a dense product has 0 · ∞ or 0 · NaN for a pruned weight, and so NaN, a sparse
-//! one has nothing. Kept weights, zeros among them, multiply as IEEE 754 says, as far as the adapter does.
+//! one has nothing. Kept weights, zeros among them, multiply as IEEE 754 says, as far as the adapter does; but weights of +0.0 are
+//! not multiplied in MACKO, which has them where nothing is.
 //!
 //! Which [`Format`] pays depends on adapter and sparsity: [`Format::auto`] says what it would take, and why.
 
