@@ -38,7 +38,7 @@ const tables = [...document.querySelectorAll("table")].map((table) => {
   return { heads: heads.map((head) => head.textContent), columns: before, sorted };
 });
 const charts = [...document.querySelectorAll("svg")].map((svg) => ({
-  shapes: svg.querySelectorAll("polyline[stroke^=var], rect[fill^=var]").length,
+  shapes: svg.querySelectorAll("polyline[stroke^=var], rect[fill^=var], circle[fill^=var]").length,
   hover: svg.querySelectorAll(".spot title").length,
   labels: [...svg.querySelectorAll("text")].map((text) => text.textContent.trim()),
   wide: svg.getBoundingClientRect().width,
@@ -139,7 +139,9 @@ fn pages_are_what_the_json_says_at_any_width_in_both_colours() {
     let bench = [&bench[..], &["-q", "--html", &html, "--json", &measured]].concat();
     lopper(&bench.iter().map(|arg| arg.to_string()).chain(adapter()).collect::<Vec<_>>()).works();
     let bench: Value = serde_json::from_slice(&fs::read(&measured).unwrap()).unwrap();
-    let contrast = json(&["bench", "--compare", &measured, &measured, "--json", "--html", &page("contrast")]);
+    let both = folder.at("contrast.json");
+    lopper(&["bench", "--compare", &measured, &measured, "-q", "--json", &both, "--html", &page("contrast")]).works();
+    let contrast: Value = serde_json::from_slice(&fs::read(&both).unwrap()).unwrap();
     let (layers, totals) = (folder.at("layers.json"), page("model"));
     let model = ["bench", "--model", DIGITS, "--sparsity", "0.5,0.9", "--time", "60", "-q"];
     let model = [&model[..], &["--html", &totals, "--json", &layers]].concat();
