@@ -9,7 +9,7 @@
 #   --adapter N   only this one, by its number in `bin/lopper devices`; may be repeated
 #   RESULTS       a folder, `results` unless it is given
 #
-# Exits with 1 if a test failed, or a result was wrong, on any adapter.
+# Exits with 1 if a test failed or did not end, or a result was wrong, on any adapter.
 set -u
 
 minutes=8 all=no chosen='' results=results
