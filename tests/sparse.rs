@@ -284,6 +284,18 @@ fn product(all: &[(String, Kernels)], sample: &Sample, format: Format, (columns,
     }
 }
 
+/// Kernels are kept from one matrix to the next, which may differ in what a kernel is made for: first of even width, then of odd.
+#[test]
+fn a_kernel_for_one_width_is_not_taken_for_another() {
+    let kernels = vec![("GPU".to_string(), Kernels::new(gpu().device(), Tuning::GPU))];
+    for format in FORMATS {
+        for cols in [64, 67, 2048, 2051] {
+            let sample = Sample::new(Dtype::F16, (5, cols, 0, 0), Fill::Normal, Keep::Share(0.3), *format);
+            product(&kernels, &sample, *format, (1, false), "in turn");
+        }
+    }
+}
+
 #[test]
 fn what_is_not_kept_is_not_multiplied() {
     let (rows, cols) = (9, 40);

@@ -15,7 +15,7 @@ pub fn open() -> anyhow::Result<(Gpu, bool)> {
 }
 
 /// How often something that takes so many seconds is repeated within a submission: far longer than it takes to submit.
-#[allow(dead_code)] // not every bench repeats
+#[allow(dead_code, reason = "not every bench repeats")]
 pub fn repeats(seconds: f64) -> usize {
     ((5e-3 / seconds).ceil() as usize).clamp(1, 100)
 }

@@ -73,6 +73,8 @@ struct Way<'a> {
     batch: u32,
     /// Numbers that are brought into workgroup memory, where the kernel is one that does.
     staged: Option<u32>,
+    /// Whether both weights of a group share a word, where the kernel is one that asks.
+    paired: Option<bool>,
     workgroups: u32,
     constants: &'a [(&'static str, f64)],
 }
@@ -149,7 +151,7 @@ impl Kernels {
                 let workgroups = matrix.rows.div_ceil(slice);
                 let staged = self.staged(matrix.cols).filter(|_| batch == 1 && matrix.is_worth_staging());
                 let specs = if staged.is_some() { [ell::STAGED; 2] } else { [ell::STORAGE, ell::LENT] };
-                let way = Way { specs, batch, staged, workgroups, constants };
+                let way = Way { specs, batch, staged, paired: None, workgroups, constants };
                 self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
             }
             return Ok(());
@@ -159,22 +161,22 @@ impl Kernels {
             let [threads, team] = [0, 1].map(|i| constants[i].1 as u32);
             let workgroups = matrix.rows.div_ceil(4 * threads / team);
             for first in 0..columns {
-                let way = Way { specs, batch: 1, staged, workgroups, constants: &constants };
+                let way = Way { specs, batch: 1, staged, paired: None, workgroups, constants: &constants };
                 self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
             }
             return Ok(());
         }
-        let (specs, mut constants) = self.walking(matrix.format);
-        // Both weights of a group in one word, which no row shares with another.
-        let paired = matrix.dtype.size() == 2 && matrix.cols.is_multiple_of(2);
-        if let Format::Nm { keep, of: 4 } = matrix.format
-            && !self.tuning.simd
-        {
-            constants.push(("PAIRED", f64::from(u8::from(paired && keep == 2))));
-        }
+        let (specs, constants) = self.walking(matrix.format);
+        // A word of their own, which no row shares with another.
+        let paired = match matrix.format {
+            Format::Nm { keep, of: 4 } if !self.tuning.simd => {
+                Some(keep == 2 && matrix.dtype.size() == 2 && matrix.cols.is_multiple_of(2))
+            }
+            _ => None,
+        };
         for first in 0..columns {
             let workgroups = matrix.rows.div_ceil(4);
-            let way = Way { specs, batch: 1, staged: None, workgroups, constants: &constants };
+            let way = Way { specs, batch: 1, staged: None, paired, workgroups, constants: &constants };
             self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
         }
         Ok(())
@@ -267,6 +269,11 @@ impl Kernels {
         if let Some(staged) = way.staged {
             variant.mode |= u64::from(staged) << 32;
             constants.push(("STAGED", staged.into()));
+        }
+        if let Some(paired) = way.paired {
+            // No matrix is both.
+            variant.mode |= u64::from(paired) << 32;
+            constants.push(("PAIRED", f64::from(u8::from(paired))));
         }
         let kernel = self.kernel(spec, variant, &constants);
         let uniform = self.uniform(&sizes);
