@@ -50,6 +50,36 @@ fn found(key: u32, ties: u32, go: u32, zeros: u32, pruned: u32) {
     window.done = 1u;
 }
 
+// What is counted of all weights: those that are zero, those below the window, and those below its end.
+struct Counted { zeros: u32, below: u32, total: u32 }
+
+// What needs no look into the bins, by the first thread; whether it was that.
+fn decide_outside(local: u32, now: Window, counted: Counted) -> bool {
+    let zeros = counted.zeros;
+    if quota.k == 0u {
+        if local == 0u { found(0u, zeros, 0u, zeros, 0u); }
+        return true;
+    }
+    if quota.k == FIXED {
+        if local == 0u {
+            let inside = counted.total - counted.below;
+            found(now.low, inside, inside, zeros, counted.total);
+            window.done = 0u; // the window is the rule's, and may be counted again
+        }
+        return true;
+    }
+    if quota.k <= counted.below {
+        if local == 0u { narrow(0u, now.low); }
+        return true;
+    }
+    if quota.k > counted.total {
+        let high = now.low + (now.bins << now.shift);
+        if local == 0u { narrow(high, LIMIT - high); }
+        return true;
+    }
+    return false;
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) local: u32) {
     if local == 0u { rule = window; }
@@ -86,19 +116,8 @@ fn main(@builtin(local_invocation_index) local: u32) {
         if t < local { before += sums[t]; }
         total += sums[t];
     }
-    if quota.k == 0u {
-        if local == 0u { found(0u, zeros, 0u, zeros, 0u); }
-    } else if quota.k == FIXED {
-        if local == 0u {
-            found(now.low, total - below, total - below, zeros, total);
-            window.done = 0u; // the window is the rule's, and may be counted again
-        }
-    } else if quota.k <= below {
-        if local == 0u { narrow(0u, now.low); }
-    } else if quota.k > total {
-        let high = now.low + (now.bins << now.shift);
-        if local == 0u { narrow(high, LIMIT - high); }
-    } else if before < quota.k && quota.k <= before + mine + select(0u, zeros, now.low == 0u && local == 0u) {
+    let decided = decide_outside(local, now, Counted(zeros, below, total));
+    if !decided && before < quota.k && quota.k <= before + mine + select(0u, zeros, now.low == 0u && local == 0u) {
         // Only one thread holds the bin.
         for (var q = begin; q < end; q++) {
             let four = bins_of(q, quads, copied);

@@ -96,19 +96,8 @@ fn near(@builtin(local_invocation_index) local: u32) {
     before += sums[local] - mine;
     if count == 1u { total = below + sums[255]; }
 
-    if quota.k == 0u {
-        if local == 0u { found(0u, zeros, 0u, zeros, 0u); }
-    } else if quota.k == FIXED {
-        if local == 0u {
-            found(now.low, total - below, total - below, zeros, total);
-            window.done = 0u; // the window is the rule's, and may be counted again
-        }
-    } else if quota.k <= below {
-        if local == 0u { narrow(0u, now.low); }
-    } else if quota.k > total {
-        let high = now.low + (now.bins << now.shift);
-        if local == 0u { narrow(high, LIMIT - high); }
-    } else if before < quota.k && quota.k <= before + mine {
+    let decided = decide_outside(local, now, Counted(zeros, below, total));
+    if !decided && before < quota.k && quota.k <= before + mine {
         // Only one thread holds the bin.
         let ends_at = vec4u(before) + vec4u(four.x, four.x + four.y, four.x + four.y + four.z, mine);
         let j = 4u - dot(vec4u(1u), select(vec4u(0u), vec4u(1u), vec4u(quota.k) <= ends_at));

@@ -157,8 +157,8 @@ impl Kernels {
             return Ok(());
         }
         if matrix.format == Format::Macko {
-            let (specs, staged, constants) = self.by_teams(matrix.cols);
-            let [threads, team] = [0, 1].map(|i| constants[i].1 as u32);
+            let (specs, staged, [threads, team]) = self.by_teams(matrix.cols);
+            let constants = [("WORKGROUP", f64::from(threads)), ("TEAM", team.into())];
             let workgroups = matrix.rows.div_ceil(4 * threads / team);
             for first in 0..columns {
                 let way = Way { specs, batch: 1, staged, paired: None, workgroups, constants: &constants };
@@ -221,17 +221,14 @@ impl Kernels {
         ((8..=32).contains(&size) && size <= self.tuning.lanes && self.is_one_subgroup(size)).then_some(size)
     }
 
-    /// How MACKO is multiplied, the first two constants being threads of a workgroup and of a team.
-    fn by_teams(&self, cols: u32) -> ([KernelSpec; 2], Option<u32>, Vec<(&'static str, f64)>) {
-        let lanes = self.tuning.lanes;
+    /// How MACKO is multiplied, and by how many threads in a workgroup and in a team.
+    fn by_teams(&self, cols: u32) -> ([KernelSpec; 2], Option<u32>, [u32; 2]) {
         let Some(team) = self.team() else {
-            let team = lanes.min(32).into();
-            return ([macko::STORAGE, macko::LENT], None, vec![("WORKGROUP", team), ("TEAM", team)]);
+            return ([macko::STORAGE, macko::LENT], None, [self.tuning.lanes.min(32); 2]);
         };
-        let constants = vec![("WORKGROUP", self.sharing().into()), ("TEAM", team.into())];
         match self.staged(cols) {
-            Some(staged) => ([macko::STAGED; 2], Some(staged), constants),
-            None => ([macko::STORAGE_SUBGROUPS, macko::LENT_SUBGROUPS], None, constants),
+            Some(staged) => ([macko::STAGED; 2], Some(staged), [self.sharing(), team]),
+            None => ([macko::STORAGE_SUBGROUPS, macko::LENT_SUBGROUPS], None, [self.sharing(), team]),
         }
     }
 

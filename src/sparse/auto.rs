@@ -16,8 +16,8 @@ pub struct Choice {
 
 /// Shares of weights that must be gone before sliced ELL pays, as measured: for f32, for 16 bits and one vector, for 16 bits and up to
 /// four, and for more vectors.
-/// On lavapipe, and on the one GPU that has been measured, an NVIDIA H200, which reads more bytes for each instruction than any other:
-/// on others less may do.
+/// On lavapipe, and on the one GPU that has been measured, an NVIDIA H200, which reads many bytes for each instruction: on
+/// others less may do.
 const ELL_PAYS: [f64; 4] = [0.35, 0.55, 0.55, 0.8];
 const ELL_PAYS_ON_GPU: [f64; 4] = [0.45, 0.6, 0.75, 0.9];
 
