@@ -4,33 +4,41 @@
 // So neighbours read neighbours: x at once, and the kept weights of a word one behind the other, each at its rank among the
 // word's bits: threads that walk along words of their own (32 weights apart, in x 128 bytes) would touch as many cache lines as
 // there are threads with each read. No thread waits for another, and none has more to do than its neighbours, however uneven the mask. Four words of
-// each row are taken at a time, so that 16 reads of weights are under way together.
+// each row are taken at a time, so that 16 reads of weights are under way together, and the next 16 words.
 // Bytes per weight: 1/8, SIZE for each kept one, 4 for each tile, and x from cache, once for four rows. Sums are f32: one per
 // thread and row. What is not kept is not multiplied.
 
 // WORKGROUP is a multiple of 32.
 
-// Words `w` to `w` + 3 of a row's mask; none of those from `end` on.
-fn four_words(row: u32, w: u32, end: u32) -> vec4u {
-    if w + 4u <= end {
-        return vec4u(mask_word(row, w), mask_word(row, w + 1u), mask_word(row, w + 2u), mask_word(row, w + 3u));
-    }
-    let at = min(vec4u(w) + vec4u(0u, 1u, 2u, 3u), vec4u(end - 1u));
-    let words = vec4u(mask_word(row, at.x), mask_word(row, at.y), mask_word(row, at.z), mask_word(row, at.w));
-    return select(vec4u(0u), words, vec4u(w) + vec4u(0u, 1u, 2u, 3u) < vec4u(end));
+// Four words of each of four rows.
+struct Words { a: vec4u, b: vec4u, c: vec4u, d: vec4u }
+
+// Words `w` to `w` + 3 of rows whose first words are number `first` of the index.
+fn words_at(first: vec4u, w: u32) -> Words {
+    let at = first + w;
+    return Words(
+        vec4u(index[at.x], index[at.x + 1u], index[at.x + 2u], index[at.x + 3u]),
+        vec4u(index[at.y], index[at.y + 1u], index[at.y + 2u], index[at.y + 3u]),
+        vec4u(index[at.z], index[at.z + 1u], index[at.z + 2u], index[at.z + 3u]),
+        vec4u(index[at.w], index[at.w + 1u], index[at.w + 2u], index[at.w + 3u]));
 }
 
-fn kept(value: f32, x: f32, bit: u32) -> f32 { return select(0.0, value * x, bit == 1u); }
+// The first `left` of them, and nothing kept in the others.
+fn cut(words: Words, left: u32) -> Words {
+    let there = vec4u(0u, 1u, 2u, 3u) < vec4u(left);
+    return Words(select(vec4u(), words.a, there), select(vec4u(), words.b, there), select(vec4u(), words.c, there),
+        select(vec4u(), words.d, there));
+}
 
-// Column `c` of four words, whose first kept weight is number `n`, times these numbers of x.
-fn times(words: vec4u, n: u32, c: u32, x: vec4f) -> f32 {
+// The product of four columns, bit `bit` of four words whose first kept weight is number `n`, with these numbers of x. What is not kept
+// reads the next that is, as a neighbour does.
+fn times(words: vec4u, n: u32, bit: u32, x: vec4f) -> f32 {
     let counts = countOneBits(words);
-    let before = vec4u(n) + vec4u(0u, counts.x, counts.x + counts.y, counts.x + counts.y + counts.z);
-    let bits = (words >> vec4u(c)) & vec4u(1u);
-    let rank = before + countOneBits(words & vec4u((1u << c) - 1u));
-    let at = rank * bits; // what is not kept reads the first
-    return kept(value_of(at.x), x.x, bits.x) + kept(value_of(at.y), x.y, bits.y)
-        + kept(value_of(at.z), x.z, bits.z) + kept(value_of(at.w), x.w, bits.w);
+    let two = n + counts.x + counts.y;
+    let rank = vec4u(n, n + counts.x, two, two + counts.z) + countOneBits(words & vec4u(bit - 1u));
+    let weights = vec4f(value_of(rank.x), value_of(rank.y), value_of(rank.z), value_of(rank.w));
+    let products = select(vec4f(), weights * x, (words & vec4u(bit)) != vec4u());
+    return products.x + products.y + products.z + products.w;
 }
 
 fn total_of(words: vec4u) -> u32 {
@@ -43,22 +51,26 @@ fn product(workgroup: u32, local: u32, lane: Lane) {
     if row >= sizes.rows { return; }
     // Rows past the end are the last one: they are read, and go nowhere.
     let rows = min(vec4u(row) + vec4u(0u, 1u, 2u, 3u), vec4u(sizes.rows - 1u));
+    let masks = sizes.units + 1u + rows * words_per_row();
     let c = local % 32u;
+    let bit = 1u << c;
     let last = vec4u(sizes.cols - 1u);
     var sums = vec4f();
     for (var tile = local / 32u; tile < sizes.stride; tile += WORKGROUP / 32u) {
         let first = rows * sizes.stride + tile;
         var n = vec4u(index[first.x], index[first.y], index[first.z], index[first.w]);
         let end = min(32u * tile + 32u, words_per_row());
+        var next = words_at(masks, 32u * tile);
         for (var w = 32u * tile; w < end; w += 4u) {
             let col = min(vec4u(32u * w + c) + vec4u(0u, 32u, 64u, 96u), last);
-            let v = vec4f(x_at(col.x), x_at(col.y), x_at(col.z), x_at(col.w));
-            let p = four_words(rows.x, w, end);
-            let q = four_words(rows.y, w, end);
-            let r = four_words(rows.z, w, end);
-            let s = four_words(rows.w, w, end);
-            sums += vec4f(times(p, n.x, c, v), times(q, n.y, c, v), times(r, n.z, c, v), times(s, n.w, c, v));
-            n += vec4u(total_of(p), total_of(q), total_of(r), total_of(s));
+            let x = vec4f(x_at(col.x), x_at(col.y), x_at(col.z), x_at(col.w));
+            var words = next;
+            // Past the end they are read, and go nowhere.
+            next = words_at(masks, w + 4u);
+            if w + 4u > end { words = cut(words, end - w); }
+            sums += vec4f(times(words.a, n.x, bit, x), times(words.b, n.y, bit, x), times(words.c, n.z, bit, x),
+                times(words.d, n.w, bit, x));
+            n += vec4u(total_of(words.a), total_of(words.b), total_of(words.c), total_of(words.d));
         }
     }
     let total = sum_lanes(sums, local, lane);

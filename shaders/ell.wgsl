@@ -49,7 +49,7 @@ fn main(
 ) {
     let slice = linear(id, ids);
     if slice >= sizes.units { return; }
-    take_x(local);
+    _ = take_x(local);
     let row = slice * SLICE + local % SLICE;
     let team = local / SLICE;
     let teams = WORKGROUP / SLICE;

@@ -8,6 +8,8 @@
 // Places in `tile` are constants, or the same in all turns, so that checks of bounds cost nothing. 32 neighbours read 4 and 8
 // vec4f of a column, and 8 of them store to 8 that are neighbours: they meet in no bank.
 
+override WHOLE: bool = false; // rows of weights and vectors are whole steps, and start on 16 bytes
+
 var<workgroup> tile: array<array<vec4f, 32>, 32>; // [16 columns of weights, then 16 of x][128 rows or vectors / 4]
 
 struct Sums { a: mat4x4f, b: mat4x4f, c: mat4x4f, d: mat4x4f } // four vectors each, a column of four rows for each
@@ -25,13 +27,38 @@ fn add(sums: Sums, k: u32, i: u32, j: u32) -> Sums {
     return Sums(outer(sums.a, w, v), outer(sums.b, w, v_far), outer(sums.c, w_far, v), outer(sums.d, w_far, v_far));
 }
 
-// Four columns of four rows or vectors, turned around.
-fn fetch(weights: bool, start: u32, col: u32) -> mat4x4f {
-    if weights {
-        return transpose(mat4x4f(four_weights(start, col), four_weights(start + 1u, col),
-            four_weights(start + 2u, col), four_weights(start + 3u, col)));
+// Four columns of four rows or vectors: as they are in memory where WHOLE, so that nothing waits for them until they are stored; else
+// as f32.
+struct Fetched { a: vec4u, b: vec4u, c: vec4u, d: vec4u }
+
+fn fetch(weights: bool, starts: vec4u, first: u32, col: u32) -> Fetched {
+    if WHOLE {
+        let at = starts + vec4u(col);
+        if weights {
+            let quad = at / vec4u(16u / SIZE);
+            return Fetched(quads[quad.x], quads[quad.y], quads[quad.z], quads[quad.w]);
+        }
+        let quad = at / vec4u(4u);
+        return Fetched(bitcast<vec4u>(x_quads[quad.x]), bitcast<vec4u>(x_quads[quad.y]), bitcast<vec4u>(x_quads[quad.z]),
+            bitcast<vec4u>(x_quads[quad.w]));
     }
-    return transpose(mat4x4f(four_of_x(start, col), four_of_x(start + 1u, col), four_of_x(start + 2u, col), four_of_x(start + 3u, col)));
+    if weights {
+        return Fetched(bitcast<vec4u>(four_weights(first, col)), bitcast<vec4u>(four_weights(first + 1u, col)),
+            bitcast<vec4u>(four_weights(first + 2u, col)), bitcast<vec4u>(four_weights(first + 3u, col)));
+    }
+    return Fetched(bitcast<vec4u>(four_of_x(first, col)), bitcast<vec4u>(four_of_x(first + 1u, col)),
+        bitcast<vec4u>(four_of_x(first + 2u, col)), bitcast<vec4u>(four_of_x(first + 3u, col)));
+}
+
+// Which half of 16 bytes four weights of 16 bits are.
+fn half_of(quad: vec4u, upper: bool) -> vec4f { return four(select(quad.xy, quad.zw, upper)); }
+
+// Turned around, as f32.
+fn turned(f: Fetched, weights: bool, upper: bool) -> mat4x4f {
+    if WHOLE && SIZE == 2u && weights {
+        return transpose(mat4x4f(half_of(f.a, upper), half_of(f.b, upper), half_of(f.c, upper), half_of(f.d, upper)));
+    }
+    return transpose(mat4x4f(bitcast<vec4f>(f.a), bitcast<vec4f>(f.b), bitcast<vec4f>(f.c), bitcast<vec4f>(f.d)));
 }
 
 fn store_one(sum: f32, row: u32, vector: u32) {
@@ -75,16 +102,21 @@ fn main(
     // What it multiplies: rows 4 * i.. and 64 + 4 * i.., vectors likewise.
     let i = 4u * (local / 64u) + local / 8u % 4u;
     let j = 8u * (local / 32u % 2u) + local % 8u;
+    let four = vec4u(start) + vec4u(0u, 1u, 2u, 3u);
+    let starts = select(
+        min(four, vec4u(sizes.columns - 1u)) * sizes.cols,
+        vec4u(sizes.first) + min(four, vec4u(sizes.rows - 1u)) * sizes.stride, weights);
     var s = Sums();
-    var next = fetch(weights, start, 4u * turn);
+    var next = fetch(weights, starts, start, 4u * turn);
     for (var col = 0u; col < sizes.cols; col += 16u) {
-        tile[to][quad] = next[0];
-        tile[to + 1u][quad] = next[1];
-        tile[to + 2u][quad] = next[2];
-        tile[to + 3u][quad] = next[3];
+        let now = turned(next, weights, turn % 2u == 1u);
+        tile[to][quad] = now[0];
+        tile[to + 1u][quad] = now[1];
+        tile[to + 2u][quad] = now[2];
+        tile[to + 3u][quad] = now[3];
         workgroupBarrier();
-        // Past the end it is zeros.
-        next = fetch(weights, start, col + 16u + 4u * turn);
+        // What is past the end goes nowhere.
+        next = fetch(weights, starts, start, col + 16u + 4u * turn);
         s = add(add(add(add(s, 0u, i, j), 1u, i, j), 2u, i, j), 3u, i, j);
         s = add(add(add(add(s, 4u, i, j), 5u, i, j), 6u, i, j), 7u, i, j);
         s = add(add(add(add(s, 8u, i, j), 9u, i, j), 10u, i, j), 11u, i, j);

@@ -3,24 +3,28 @@
 // https://arxiv.org/abs/2511.13061, for any subgroup.
 //
 // Bytes per kept weight: SIZE + 1/2, the same for each 16 columns skipped, 4 per row, and x, from workgroup memory where it fits.
-// Sums are f32: one per thread and row. Weights of +0.0 are not multiplied, kept or not.
+// Sums are f32: one per thread and row. Weights of +0.0, kept or not, do not count, whatever x is: where all of x is known to be
+// finite, they are multiplied as others are.
 
 override TEAM: u32 = 32u; // threads per four rows, at most 64; WORKGROUP is a multiple
 
-fn plus(sum: f32, w: f32, col: u32) -> f32 { return select(sum, fma(w, x_at(col), sum), bitcast<u32>(w) != 0u); }
+// Columns of the weights of a step, from the one where it begins.
+struct Columns { low: vec4u, high: vec4u }
 
-// A sum and the product of four weights whose gaps are the lower 16 bits, the first of them before column `col`.
-fn plus_four(sum: f32, w: vec4f, gaps: u32, col: u32) -> f32 {
-    let a = col + (gaps & 15u);
-    let b = a + 1u + ((gaps >> 4u) & 15u);
-    let c = b + 1u + ((gaps >> 8u) & 15u);
-    let d = c + 1u + ((gaps >> 12u) & 15u);
-    return plus(plus(plus(plus(sum, w.x, a), w.y, b), w.z, c), w.w, d);
+// Two gaps to a byte, their running sum, and the weights between: in byte k of `even` is column 2k, of `odd` the next. A product with
+// one byte of 1 takes one out, which is an instruction with a sum on most GPUs.
+fn columns_of(gaps: u32, first: u32) -> Columns {
+    let second = (gaps >> 4u) & 0x0f0f0f0fu;
+    let sums = ((gaps & 0x0f0f0f0fu) + second) * 0x01010101u;
+    let odd = sums + 0x07050301u;
+    let even = sums - second + 0x06040200u;
+    return Columns(
+        vec4u(first) + vec4u(dot4U8Packed(even, 1u), dot4U8Packed(odd, 1u), dot4U8Packed(even, 0x100u), dot4U8Packed(odd, 0x100u)),
+        vec4u(first) + vec4u(dot4U8Packed(even, 0x10000u), dot4U8Packed(odd, 0x10000u), dot4U8Packed(even, 0x1000000u),
+            dot4U8Packed(odd, 0x1000000u)));
 }
 
-fn half_width(gaps: u32) -> u32 {
-    return 4u + (gaps & 15u) + ((gaps >> 4u) & 15u) + ((gaps >> 8u) & 15u) + ((gaps >> 12u) & 15u);
-}
+fn x_for(c: vec4u) -> vec4f { return vec4f(x_at(c.x), x_at(c.y), x_at(c.z), x_at(c.w)); }
 
 // A step of each of four rows, as it is in memory.
 struct Turn { gaps: vec4u, a: Values, b: Values, c: Values, d: Values }
@@ -36,16 +40,31 @@ fn turn_at(step: vec4u) -> Turn {
         values_at(step.x), values_at(step.y), values_at(step.z), values_at(step.w));
 }
 
-// The product of a step that begins in column `col`.
-fn walk(values: Values, gaps: u32, col: u32) -> f32 {
-    var low = bitcast<vec4f>(values.low);
-    var high = bitcast<vec4f>(values.high);
-    if SIZE == 2u { low = four(values.low.xy); high = four(values.low.zw); }
-    return plus_four(plus_four(0.0, low, gaps, col), high, gaps >> 16u, col + half_width(gaps));
+struct Eight { low: vec4f, high: vec4f }
+
+fn weights_of(values: Values) -> Eight {
+    if SIZE == 2u { return Eight(four(values.low.xy), four(values.low.zw)); }
+    return Eight(bitcast<vec4f>(values.low), bitcast<vec4f>(values.high));
+}
+
+// The product of a step that begins in column `first`.
+fn times(values: Values, gaps: u32, first: u32) -> f32 {
+    let w = weights_of(values);
+    let c = columns_of(gaps, first);
+    return dot(w.low, x_for(c.low)) + dot(w.high, x_for(c.high));
+}
+
+fn but_zeros(w: vec4f, x: vec4f) -> vec4f { return select(vec4f(), w * x, bitcast<vec4u>(w) != vec4u()); }
+
+// The same whatever x is.
+fn times_any(values: Values, gaps: u32, first: u32) -> f32 {
+    let w = weights_of(values);
+    let c = columns_of(gaps, first);
+    return dot(but_zeros(w.low, x_for(c.low)) + but_zeros(w.high, x_for(c.high)), vec4f(1.0));
 }
 
 fn product(workgroup: u32, local: u32, lane: Lane) {
-    take_x(local);
+    let finite = is_finite(local, take_x(local));
     let place = place_of(local, lane);
     let row = 4u * (workgroup * (WORKGROUP / TEAM) + team_of(place));
     // Rows past the end are the last one: they are read, and go nowhere.
@@ -71,8 +90,15 @@ fn product(workgroup: u32, local: u32, lane: Lane) {
         let before = scan_two(two, place);
         let all = whole_two(before + two, place);
         let col = at + vec4u(before & vec2u(0xffffu), before >> vec2u(16u));
-        sums += select(vec4f(), vec4f(walk(turn.a, gaps.x, col.x), walk(turn.b, gaps.y, col.y),
-            walk(turn.c, gaps.z, col.z), walk(turn.d, gaps.w, col.w)), have);
+        var part: vec4f;
+        if finite {
+            part = vec4f(times(turn.a, gaps.x, col.x), times(turn.b, gaps.y, col.y),
+                times(turn.c, gaps.z, col.z), times(turn.d, gaps.w, col.w));
+        } else {
+            part = vec4f(times_any(turn.a, gaps.x, col.x), times_any(turn.b, gaps.y, col.y),
+                times_any(turn.c, gaps.z, col.z), times_any(turn.d, gaps.w, col.w));
+        }
+        sums += select(vec4f(), part, have);
         at += vec4u(all & vec2u(0xffffu), all >> vec2u(16u));
         step += vec4u(TEAM);
         turn = next;

@@ -31,21 +31,36 @@ fn fours_at(rows: vec4u, group: u32) -> Fours {
 
 // The product of one group whose mask is the lower four bits: each kept column has the weight of its rank among them.
 fn kept(mask: u32, v: vec4f, x: vec4f) -> f32 {
-    let bits = (vec4u(mask) >> vec4u(0u, 1u, 2u, 3u)) & vec4u(1u);
-    let third = bits.x + bits.y;
-    let fourth = third + bits.z;
-    var w = vec4f(v.x, select(v.x, v.y, bits.x == 1u), select(v.x, v.y, third > 0u), select(v.x, v.y, fourth > 0u));
+    // Before column c: any kept, two, three.
+    let below = vec4u(mask) & vec4u(0u, 1u, 3u, 7u);
+    var w = select(vec4f(v.x), vec4f(v.y), below != vec4u());
     if KEEP > 2u {
-        w.z = select(w.z, v.z, third == 2u);
-        w.w = select(w.w, v.z, fourth == 2u);
+        let second = countOneBits(below) == vec4u(2u);
+        w.z = select(w.z, v.z, second.z);
+        w.w = select(w.w, v.z, second.w);
     }
-    if KEEP > 3u { w.w = select(w.w, v.w, fourth == 3u); }
-    let p = select(vec4f(), w * x, bits == vec4u(1u));
+    if KEEP > 3u { w.w = select(w.w, v.w, below.w == 7u); }
+    let p = select(vec4f(), w * x, (vec4u(mask) & vec4u(1u, 2u, 4u, 8u)) != vec4u());
     return p.x + p.y + p.z + p.w;
+}
+
+// The same where two weights are kept, no more and no fewer.
+fn kept_two(mask: u32, v: vec4f, x: vec4f) -> f32 {
+    let first = select(select(x.z, x.y, (mask & 2u) != 0u), x.x, (mask & 1u) != 0u);
+    let second = select(select(x.y, x.z, (mask & 4u) != 0u), x.w, (mask & 8u) != 0u);
+    return fma(v.x, first, v.y * second);
 }
 
 fn times(f: Fours) -> vec4f {
     return vec4f(kept(f.masks.x, f.a, f.x), kept(f.masks.y, f.b, f.x), kept(f.masks.z, f.c, f.x), kept(f.masks.w, f.d, f.x));
+}
+
+// Whether two weights are kept of each group.
+fn are_two(f: Fours) -> bool { return KEEP == 2u && all(countOneBits(f.masks & vec4u(15u)) == vec4u(2u)); }
+
+fn times_two(f: Fours) -> vec4f {
+    return vec4f(kept_two(f.masks.x, f.a, f.x), kept_two(f.masks.y, f.b, f.x), kept_two(f.masks.z, f.c, f.x),
+        kept_two(f.masks.w, f.d, f.x));
 }
 
 // One weight behind the last whole group.
@@ -65,7 +80,11 @@ fn product(workgroup: u32, local: u32, lane: Lane) {
     for (; group + WORKGROUP < groups; group += 2u * WORKGROUP) {
         let f = fours_at(rows, group);
         let g = fours_at(rows, group + WORKGROUP);
-        sums += times(f) + times(g);
+        if are_two(f) && are_two(g) {
+            sums += times_two(f) + times_two(g);
+        } else {
+            sums += times(f) + times(g);
+        }
     }
     if group < groups { sums += times(fours_at(rows, group)); }
     for (var col = 4u * groups + local; col < sizes.cols; col += WORKGROUP) {

@@ -131,7 +131,8 @@ fn many_vectors_are_near_f64_on_gpus() {
     let bias_buffer = buffer(bytemuck::cast_slice(&bias));
     let epilogue = Epilogue { bias: Some((&bias_buffer).into()), ..Default::default() };
     for dtype in DTYPES {
-        for (cols, gap, offset) in [(32_u32, 0_u32, 0_u64), (36, 4, 16), (13, 0, 4)] {
+        let sizes = [(32_u32, 0_u32, 0_u64, true), (48, 8, 16, true), (36, 4, 16, false), (13, 0, 4, false)];
+        for (cols, gap, offset, whole) in sizes {
             let bytes = weights(dtype, rows as usize, (cols + gap) as usize, Fill::Normal, cols.into());
             let padded: Vec<u8> = std::iter::repeat_n(0x7f, offset as usize).chain(bytes.iter().copied()).collect();
             let uploaded = buffer(&padded);
@@ -143,7 +144,7 @@ fn many_vectors_are_near_f64_on_gpus() {
             let behind = floats(&y).split_off((rows * columns) as usize);
             let mut dispatches: Vec<lopper::gpu::Dispatch> = Vec::new();
             kernels.gemm(&mut dispatches, &view, columns, &x_buffer, &y, epilogue).unwrap();
-            assert_eq!(dispatches[0].label(), "wide gemm");
+            assert_eq!(dispatches[0].label(), if whole { "wide gemm of whole steps" } else { "wide gemm" });
             run_pass(|pass| dispatches[0].replay(pass));
             check();
             let mut got = floats(&y);

@@ -16,9 +16,23 @@ pub(super) const FILL: KernelSpec =
 
 products!("block", ["values", "listed", "block_parts"], ["block", "rows"], lanes["lanes"], subgroups["subgroups"]);
 
+/// Blocks whose rows are whole steps of 16 bytes, or halves of one.
+pub(super) mod quads {
+    use super::{KernelSpec, packed, products, source};
+    use crate::Dtype;
+
+    products!("block by quads", ["listed", "block_parts"], ["block_quads"], lanes["lanes"], subgroups["subgroups"]);
+
+    /// Whether blocks of this shape can be read so.
+    pub(in crate::kernels) fn fit(height: u32, width: u32, dtype: Dtype) -> bool {
+        let bytes = width * dtype.size() as u32;
+        height.is_multiple_of(4) && (bytes.is_multiple_of(16) || bytes == 8)
+    }
+}
+
 pub(super) const UNPACK: KernelSpec = KernelSpec {
     label: "block unpack",
-    source: source!("stored", "sizes", "values", "listed", "block_parts", "unpack"),
+    source: source!("stored", "sizes", "values", "listed", "block_parts", "block_find", "unpack"),
     entry: "main",
     bindings: packed::UNPACK,
 };

@@ -15,6 +15,13 @@ pub(super) const FILL: KernelSpec = KernelSpec { label: "csr fill", entry: "fill
 
 products!("csr", ["values", "listed", "csr_parts"], ["csr", "rows"], lanes["lanes"], subgroups["subgroups"]);
 
+/// With a thread for each pair of weights, as GPUs read memory best.
+pub(super) mod pairs {
+    use super::{KernelSpec, packed, products, source};
+
+    products!("csr by pairs", ["values", "listed"], ["csr_pairs"], lanes["lanes"], subgroups["subgroups"]);
+}
+
 pub(super) const UNPACK: KernelSpec = KernelSpec {
     label: "csr unpack",
     source: source!("stored", "sizes", "values", "listed", "csr_parts", "unpack"),

@@ -56,6 +56,12 @@ pub(super) const WIDE: KernelSpec = KernelSpec {
     ..SPEC
 };
 
+/// The same of rows that are whole steps of `WIDE_STEP` columns.
+pub(super) const WIDE_WHOLE: KernelSpec = KernelSpec { label: "wide gemm of whole steps", ..WIDE };
+
+/// Columns that `WIDE` takes at a time.
+const WIDE_STEP: u32 = 16;
+
 /// Rows and vectors of a tile of `WIDE`.
 const WIDE_TILE: u32 = 128;
 
@@ -112,7 +118,10 @@ impl Kernels {
             );
         }
         if !self.tuning.simd && fills_wide_tiles(view.rows, columns) {
-            return self.dense(to, WIDE, &dense, (WIDE_TILE, WIDE_TILE), &[], None);
+            let whole = dense.aligned() && view.cols.is_multiple_of(WIDE_STEP);
+            let spec = if whole { WIDE_WHOLE } else { WIDE };
+            let constants = [("WHOLE", f64::from(u8::from(whole)))];
+            return self.dense(to, spec, &dense, (WIDE_TILE, WIDE_TILE), &constants, None);
         }
         if !self.tuning.simd && columns <= NARROW_UP_TO {
             return self.narrow(to, &dense);

@@ -171,6 +171,8 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("csr", csr::COUNT.source, &["count", "fill"]),
     ("csr", csr::STORAGE.source, &["main"]),
     ("csr", csr::LENT.source, &["main"]),
+    ("csr", csr::pairs::STORAGE.source, &["main"]),
+    ("csr", csr::pairs::LENT.source, &["main"]),
     ("csr", csr::UNPACK.source, &["main"]),
     ("macko", macko::COUNT.source, &["count", "fill"]),
     ("macko", macko::STORAGE.source, &["main"]),
@@ -185,6 +187,8 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("block", block::COUNT.source, &["count", "fill"]),
     ("block", block::STORAGE.source, &["main"]),
     ("block", block::LENT.source, &["main"]),
+    ("block", block::quads::STORAGE.source, &["main"]),
+    ("block", block::quads::LENT.source, &["main"]),
     ("block", block::UNPACK.source, &["main"]),
     ("nm", nm::GEMM.source, &["main"]),
 ];
@@ -202,6 +206,8 @@ pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
     ("bitmask", bitmask::columns::LENT_SUBGROUPS.source, &["main"]),
     ("csr", csr::STORAGE_SUBGROUPS.source, &["main"]),
     ("csr", csr::LENT_SUBGROUPS.source, &["main"]),
+    ("csr", csr::pairs::STORAGE_SUBGROUPS.source, &["main"]),
+    ("csr", csr::pairs::LENT_SUBGROUPS.source, &["main"]),
     ("macko", macko::STORAGE_SUBGROUPS.source, &["main"]),
     ("macko", macko::LENT_SUBGROUPS.source, &["main"]),
     ("macko", macko::STAGED.source, &["main"]),
@@ -210,6 +216,8 @@ pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
     ("nm", nm::LENT_SUBGROUPS.source, &["main"]),
     ("block", block::STORAGE_SUBGROUPS.source, &["main"]),
     ("block", block::LENT_SUBGROUPS.source, &["main"]),
+    ("block", block::quads::STORAGE_SUBGROUPS.source, &["main"]),
+    ("block", block::quads::LENT_SUBGROUPS.source, &["main"]),
 ];
 
 /// A host struct that WGSL shares: its name there, its size, and its members' offsets.

@@ -73,8 +73,8 @@ struct Way<'a> {
     batch: u32,
     /// Numbers that are brought into workgroup memory, where the kernel is one that does.
     staged: Option<u32>,
-    /// Whether both weights of a group share a word, where the kernel is one that asks.
-    paired: Option<bool>,
+    /// A constant that says what is true of this matrix, where the kernel is one that asks.
+    holds: Option<(&'static str, bool)>,
     workgroups: u32,
     constants: &'a [(&'static str, f64)],
 }
@@ -110,6 +110,11 @@ impl PackedParts<'_> {
         all.extend([("SIZE", self.dtype.size() as f64), ("BRAIN", f64::from(u8::from(self.dtype == Dtype::BF16)))]);
         all
     }
+}
+
+/// Whether these are blocks that are read 16 bytes at a time.
+fn is_by_quads(format: Format, dtype: Dtype) -> bool {
+    matches!(format, Format::Block { rows, cols } if block::quads::fit(rows, cols, dtype))
 }
 
 /// Bytes of workgroup memory that products need beside vectors.
@@ -151,7 +156,7 @@ impl Kernels {
                 let workgroups = matrix.rows.div_ceil(slice);
                 let staged = self.staged(matrix.cols).filter(|_| batch == 1 && matrix.is_worth_staging());
                 let specs = if staged.is_some() { [ell::STAGED; 2] } else { [ell::STORAGE, ell::LENT] };
-                let way = Way { specs, batch, staged, paired: None, workgroups, constants };
+                let way = Way { specs, batch, staged, holds: None, workgroups, constants };
                 self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
             }
             return Ok(());
@@ -161,29 +166,32 @@ impl Kernels {
             let constants = [("WORKGROUP", f64::from(threads)), ("TEAM", team.into())];
             let workgroups = matrix.rows.div_ceil(4 * threads / team);
             for first in 0..columns {
-                let way = Way { specs, batch: 1, staged, paired: None, workgroups, constants: &constants };
+                let way = Way { specs, batch: 1, staged, holds: None, workgroups, constants: &constants };
                 self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
             }
             return Ok(());
         }
-        let (specs, constants) = self.walking(matrix.format);
-        // A word of their own, which no row shares with another.
-        let paired = match matrix.format {
+        let (specs, constants) = self.walking(matrix.format, matrix.dtype);
+        let holds = match matrix.format {
+            // Both weights of a group are a word of their own, which no row shares with another.
             Format::Nm { keep, of: 4 } if !self.tuning.simd => {
-                Some(keep == 2 && matrix.dtype.size() == 2 && matrix.cols.is_multiple_of(2))
+                Some(("PAIRED", keep == 2 && matrix.dtype.size() == 2 && matrix.cols.is_multiple_of(2)))
+            }
+            Format::Block { cols, .. } if is_by_quads(matrix.format, matrix.dtype) => {
+                Some(("WHOLE", matrix.cols.is_multiple_of(cols)))
             }
             _ => None,
         };
         for first in 0..columns {
             let workgroups = matrix.rows.div_ceil(4);
-            let way = Way { specs, batch: 1, staged: None, paired, workgroups, constants: &constants };
+            let way = Way { specs, batch: 1, staged: None, holds, workgroups, constants: &constants };
             self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
         }
         Ok(())
     }
 
     /// How formats are multiplied that are walked along by four rows.
-    fn walking(&self, format: Format) -> ([KernelSpec; 2], Vec<(&'static str, f64)>) {
+    fn walking(&self, format: Format, dtype: Dtype) -> ([KernelSpec; 2], Vec<(&'static str, f64)>) {
         let lanes = self.tuning.lanes;
         let mut constants = vec![("WORKGROUP", f64::from(lanes))];
         let (mut subgroups, mut single) = (self.subgroups, self.is_one_subgroup(lanes));
@@ -197,6 +205,8 @@ impl Kernels {
             constants.push(("SINGLE", f64::from(u8::from(single))));
         }
         let specs = match (format, subgroups) {
+            (Format::Csr, false) if !self.tuning.simd => [csr::pairs::STORAGE, csr::pairs::LENT],
+            (Format::Csr, true) if !self.tuning.simd => [csr::pairs::STORAGE_SUBGROUPS, csr::pairs::LENT_SUBGROUPS],
             (Format::Csr, false) => [csr::STORAGE, csr::LENT],
             (Format::Csr, true) => [csr::STORAGE_SUBGROUPS, csr::LENT_SUBGROUPS],
             (Format::Nm { of: 4, .. }, false) if !self.tuning.simd => [nm::fours::STORAGE, nm::fours::LENT],
@@ -205,6 +215,8 @@ impl Kernels {
             }
             (Format::Nm { .. }, false) => [nm::STORAGE, nm::LENT],
             (Format::Nm { .. }, true) => [nm::STORAGE_SUBGROUPS, nm::LENT_SUBGROUPS],
+            (_, false) if is_by_quads(format, dtype) => [block::quads::STORAGE, block::quads::LENT],
+            (_, true) if is_by_quads(format, dtype) => [block::quads::STORAGE_SUBGROUPS, block::quads::LENT_SUBGROUPS],
             (Format::Block { .. }, false) => [block::STORAGE, block::LENT],
             (Format::Block { .. }, true) => [block::STORAGE_SUBGROUPS, block::LENT_SUBGROUPS],
             (_, false) if columns => [bitmask::columns::STORAGE, bitmask::columns::LENT],
@@ -267,10 +279,10 @@ impl Kernels {
             variant.mode |= u64::from(staged) << 32;
             constants.push(("STAGED", staged.into()));
         }
-        if let Some(paired) = way.paired {
+        if let Some((what, holds)) = way.holds {
             // No matrix is both.
-            variant.mode |= u64::from(paired) << 32;
-            constants.push(("PAIRED", f64::from(u8::from(paired))));
+            variant.mode |= u64::from(holds) << 32;
+            constants.push((what, f64::from(u8::from(holds))));
         }
         let kernel = self.kernel(spec, variant, &constants);
         let uniform = self.uniform(&sizes);
