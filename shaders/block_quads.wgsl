@@ -1,13 +1,14 @@
 // A matrix of blocks times one vector, then bias and activation, where blocks are four rows high or a multiple, and a row of one is 16
-// bytes or a multiple, or 8: four rows per workgroup, neighbouring threads take neighbouring 16 bytes of each. `block.wgsl` is for
-// other blocks.
+// bytes or a multiple, or 8: four or eight rows per workgroup, neighbouring threads take neighbouring 16 bytes of each. `block.wgsl` is
+// for other blocks.
 //
-// Bytes per weight of a kept block: SIZE, 2 for each block and four rows, and x from cache, once for four rows. Two steps are under
-// way at a time. Sums are f32: one per thread and row. All of a kept block is multiplied, zeros included.
+// Bytes per weight of a kept block: SIZE, 2 for each block and workgroup, and x from cache, once for four or eight rows. Two steps of
+// four rows are under way at a time. Sums are f32: one per thread and row. All of a kept block is multiplied, zeros included.
 
 override PER: u32 = 16u / SIZE;                             // weights in 16 bytes
 override ACROSS: u32 = select(PER / 2u, PER, WIDTH >= PER); // of them side by side: where a row is 8 bytes, the next is in the same 16
 override STEPS: u32 = max(1u, WIDTH / ACROSS);              // of a row of a block
+override BANDS: u32 = 1u;                                   // four rows each, of a block, that a workgroup takes: 1 or 2
 override WHOLE: bool = false;                               // no block reaches past the last column
 
 @group(0) @binding(2) var<storage, read> quads: array<vec4u>; // [blocks][HEIGHT][WIDTH] SIZE bytes each
@@ -39,39 +40,53 @@ fn times(quad: vec4u, v: Eight) -> f32 {
     return dot(four(quad.xy), v.low) + dot(four(quad.zw), v.high);
 }
 
-// Step `i` of four rows, of which the first is number `within` of its block.
-fn step(first: u32, within: u32, i: u32) -> vec4f {
-    let n = first + i / STEPS;
-    let at = (n * HEIGHT + within) * WIDTH / PER + i % STEPS;
+// Four rows of a block whose first 16 bytes are number `at`.
+fn band(at: u32, v: Eight) -> vec4f {
     if ACROSS < PER {
         let a = quads[at];
         let b = quads[at + 1u];
-        let v = x_from(column_of(n) * WIDTH).low;
-        return vec4f(dot(four(a.xy), v), dot(four(a.zw), v), dot(four(b.xy), v), dot(four(b.zw), v));
+        return vec4f(dot(four(a.xy), v.low), dot(four(a.zw), v.low), dot(four(b.xy), v.low), dot(four(b.zw), v.low));
     }
-    let a = quads[at];
-    let b = quads[at + STEPS];
-    let c = quads[at + 2u * STEPS];
-    let d = quads[at + 3u * STEPS];
-    let v = x_from(column_of(n) * WIDTH + i % STEPS * PER);
-    return vec4f(times(a, v), times(b, v), times(c, v), times(d, v));
+    return vec4f(
+        times(quads[at], v), times(quads[at + STEPS], v), times(quads[at + 2u * STEPS], v), times(quads[at + 3u * STEPS], v));
 }
 
-fn product(workgroup: u32, local: u32, lane: Lane) {
-    let row = 4u * workgroup;
-    if row >= sizes.rows { return; }
-    let first = index[row / HEIGHT];
-    let steps = (index[row / HEIGHT + 1u] - first) * STEPS;
-    let within = row % HEIGHT;
-    var sums = vec4f();
-    var i = local;
-    for (; i + WORKGROUP < steps; i += 2u * WORKGROUP) {
-        sums += step(first, within, i);
-        sums += step(first, within, i + WORKGROUP);
-    }
-    if i < steps { sums += step(first, within, i); }
+// Step `i` of both bands, or of the one there is, whose first row is number `within` of its block.
+fn step(first: u32, within: u32, i: u32) -> mat2x4f {
+    let n = first + i / STEPS;
+    let at = (n * HEIGHT + within) * WIDTH / PER + i % STEPS;
+    let v = x_from(column_of(n) * WIDTH + i % STEPS * ACROSS);
+    if BANDS == 1u { return mat2x4f(band(at, v), vec4f()); }
+    return mat2x4f(band(at, v), band(at + 4u * WIDTH / PER, v));
+}
+
+fn finish(sums: vec4f, row: u32, local: u32, lane: Lane) {
     let total = sum_lanes(sums, local, lane);
     for (var r = local; r < 4u; r += WORKGROUP) {
         if row + r < sizes.rows { y[sizes.first * sizes.height + row + r] = epilogue(total[r], row + r); }
     }
+}
+
+fn product(workgroup: u32, local: u32, lane: Lane) {
+    let row = 4u * BANDS * workgroup;
+    if row >= sizes.rows { return; }
+    let first = index[row / HEIGHT];
+    let steps = (index[row / HEIGHT + 1u] - first) * STEPS;
+    let within = row % HEIGHT;
+    var i = local;
+    if BANDS == 1u {
+        var sums = vec4f();
+        for (; i + WORKGROUP < steps; i += 2u * WORKGROUP) {
+            sums += step(first, within, i)[0];
+            sums += step(first, within, i + WORKGROUP)[0];
+        }
+        if i < steps { sums += step(first, within, i)[0]; }
+        finish(sums, row, local, lane);
+        return;
+    }
+    var sums = mat2x4f();
+    for (; i < steps; i += WORKGROUP) { sums += step(first, within, i); }
+    finish(sums[0], row, local, lane);
+    before_sum();
+    finish(sums[1], row + 4u, local, lane);
 }
