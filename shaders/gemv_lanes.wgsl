@@ -1,14 +1,16 @@
-// A dense matrix of 16 bits times one vector on an adapter whose threads are SIMD lanes, then bias and activation: eight rows per
-// workgroup of one subgroup, x lent (see `lend.wgsl`). `gemv.wgsl` is for everything else.
+// A dense matrix times one vector on an adapter whose threads are SIMD lanes, then bias and activation: eight rows per workgroup of one
+// subgroup, x lent (see `lend.wgsl`). `gemv.wgsl` is for everything else.
 //
-// Bytes per weight: 2 from memory, and 1/2 from cache for x. Each lane's read of weights is one by itself there, a read of x is
+// Bytes per weight: SIZE from memory, and 1/2 from cache for x. Each lane's read of weights is one by itself there, a read of x is
 // not: so x costs little, and less for eight rows than for four. Sums are f32: one per thread and row.
 
-override ALIGNED: bool = true; // rows of weights start on 16 bytes
+override ALIGNED: bool = true;  // rows of weights start on 16 bytes
+override PER: u32 = 16u / SIZE; // weights in 16 bytes
 
-// 8 weights times 8 numbers of x.
-fn eight(at: u32, v: vec4f, w: vec4f) -> f32 {
+// 16 bytes of weights, times 8 numbers of x, or the first four.
+fn times(at: u32, v: vec4f, w: vec4f) -> f32 {
     let quad = quads[at];
+    if SIZE == 4u { return dot(bitcast<vec4f>(quad), v); }
     return dot(four(quad.xy), v) + dot(four(quad.zw), w);
 }
 
@@ -28,16 +30,17 @@ fn product(workgroup: u32, local: u32, lane: Lane) {
     var below = vec4f();
     var done = 0u;
     if ALIGNED {
-        let p = a / 8u;
-        let q = b / 8u;
-        let steps = sizes.cols / 8u;
+        let p = a / PER;
+        let q = b / PER;
+        let steps = sizes.cols / PER;
         for (var k = local; k < steps; k += WORKGROUP) {
-            let v = x[2u * k];
-            let w = x[2u * k + 1u];
-            above += vec4f(eight(p.x + k, v, w), eight(p.y + k, v, w), eight(p.z + k, v, w), eight(p.w + k, v, w));
-            below += vec4f(eight(q.x + k, v, w), eight(q.y + k, v, w), eight(q.z + k, v, w), eight(q.w + k, v, w));
+            let v = x[k * PER / 4u];
+            var w: vec4f;
+            if SIZE == 2u { w = x[2u * k + 1u]; }
+            above += vec4f(times(p.x + k, v, w), times(p.y + k, v, w), times(p.z + k, v, w), times(p.w + k, v, w));
+            below += vec4f(times(q.x + k, v, w), times(q.y + k, v, w), times(q.z + k, v, w), times(q.w + k, v, w));
         }
-        done = 8u * steps;
+        done = PER * steps;
     }
     for (var c = done + local; c < sizes.cols; c += WORKGROUP) {
         above += vec4f(weight(a.x + c), weight(a.y + c), weight(a.z + c), weight(a.w + c)) * x_at(c);

@@ -45,7 +45,7 @@ pub(super) const SUBGROUPS: KernelSpec = KernelSpec {
     ..SPEC
 };
 
-/// Of matrices of 16 bits where threads are SIMD lanes; x is lent.
+/// Where threads are SIMD lanes; x is lent.
 pub(super) const LANES: KernelSpec = KernelSpec {
     label: "gemv by lanes",
     source: concat!(
@@ -90,7 +90,7 @@ impl Kernels {
         let lanes = self.tuning.lanes;
         let at_once = if dense.aligned() { 8 } else { 1 };
         self.check_steps(view.cols, (60_000 * at_once * lanes).min(1 << 30))?;
-        if view.dtype.size() == 2 && self.is_one_subgroup(lanes) {
+        if self.is_one_subgroup(lanes) {
             let sizes = SizesWords { cols: view.cols, columns: 1, ..Default::default() };
             if let Some(lent) = self.lend(to, &sizes, dense.x, 1) {
                 let constants = [("WORKGROUP", f64::from(lanes)), ("SINGLE", 1.0)];
