@@ -5,14 +5,6 @@
 // Bytes per weight of a kept block: SIZE, 2 for each block and workgroup, and x from cache, once for four or eight rows. Two steps of
 // four rows are under way at a time. Sums are f32: one per thread and row. All of a kept block is multiplied, zeros included.
 
-override PER: u32 = 16u / SIZE;                             // weights in 16 bytes
-override ACROSS: u32 = select(PER / 2u, PER, WIDTH >= PER); // of them side by side: where a row is 8 bytes, the next is in the same 16
-override STEPS: u32 = max(1u, WIDTH / ACROSS);              // of a row of a block
-override BANDS: u32 = 1u;                                   // four rows each, of a block, that a workgroup takes: 1 or 2
-override WHOLE: bool = false;                               // no block reaches past the last column
-
-@group(0) @binding(2) var<storage, read> quads: array<vec4u>; // [blocks][HEIGHT][WIDTH] SIZE bytes each
-
 struct Eight { low: vec4f, high: vec4f }
 
 fn x_or_zero(col: u32) -> f32 {

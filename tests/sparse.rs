@@ -25,6 +25,8 @@ const FORMATS: &[Format] = &[
     Format::Nm { keep: 3, of: 4 },
     Format::Nm { keep: 7, of: 13 },
     Format::Block { rows: 4, cols: 4 },
+    Format::Block { rows: 8, cols: 16 },
+    Format::Block { rows: 12, cols: 24 },
     Format::Block { rows: 3, cols: 32 },
     Format::Block { rows: 1, cols: 7 },
 ];
@@ -80,6 +82,8 @@ enum Keep {
     Rows,
     /// Rows of very different lengths.
     Ramp,
+    /// Two of every four neighbours, any two.
+    Pairs,
 }
 
 const KEEPS: &[Keep] =
@@ -93,6 +97,8 @@ fn mask(rows: u32, cols: u32, keep: Keep) -> Vec<u32> {
     for row in 0..rows {
         for word in 0..words {
             let mut bits = 0;
+            let mut pair = || [3, 5, 6, 9, 10, 12][random.next() as usize % 6];
+            let pairs = if matches!(keep, Keep::Pairs) { (0..8).fold(0_u32, |bits, _| bits << 4 | pair()) } else { 0 };
             for bit in 0..32 {
                 let col = 32 * word + bit;
                 let kept = match keep {
@@ -101,6 +107,7 @@ fn mask(rows: u32, cols: u32, keep: Keep) -> Vec<u32> {
                     Keep::Share(share) => random.unit() < share,
                     Keep::Rows => row % 3 == 0,
                     Keep::Ramp => random.unit() * f64::from(rows) < f64::from(row),
+                    Keep::Pairs => pairs >> bit & 1 == 1,
                 };
                 bits |= u32::from(kept) << bit;
             }
@@ -292,6 +299,19 @@ fn a_kernel_for_one_width_is_not_taken_for_another() {
         for cols in [64, 67, 2048, 2051] {
             let sample = Sample::new(Dtype::F16, (5, cols, 0, 0), Fill::Normal, Keep::Share(0.3), *format);
             product(&kernels, &sample, *format, (1, false), "in turn");
+        }
+    }
+}
+
+/// Kernels have a shorter way where every group keeps two.
+#[test]
+fn two_of_four_may_be_any_two() {
+    let all = all_kernels();
+    let format = Format::Nm { keep: 2, of: 4 };
+    for dtype in DTYPES {
+        for cols in [128, 2048, 2051] {
+            let sample = Sample::new(dtype, (9, cols, 0, 0), Fill::Normal, Keep::Pairs, format);
+            product(&all, &sample, format, (1, true), "pairs");
         }
     }
 }

@@ -21,13 +21,32 @@ pub(super) mod quads {
     use super::{KernelSpec, packed, products, source};
     use crate::Dtype;
 
-    products!("block by quads", ["listed", "block_parts"], ["block_quads"], lanes["lanes"], subgroups["subgroups"]);
+    products!(
+        "block by quads",
+        ["listed", "block_parts", "block_quads_parts"],
+        ["block_quads"],
+        lanes["lanes"],
+        subgroups["subgroups"]
+    );
 
     /// Whether blocks of this shape can be read so.
     pub(in crate::kernels) fn fit(height: u32, width: u32, dtype: Dtype) -> bool {
         let bytes = width * dtype.size() as u32;
         height.is_multiple_of(4) && (bytes.is_multiple_of(16) || bytes == 8)
     }
+}
+
+/// The same times four vectors.
+pub(super) mod batch {
+    use super::{KernelSpec, packed, products, source};
+
+    products!(
+        "block by quads of four",
+        ["listed", "block_parts", "block_quads_parts"],
+        ["block_batch"],
+        lanes["lanes"],
+        subgroups["subgroups"]
+    );
 }
 
 pub(super) const UNPACK: KernelSpec = KernelSpec {

@@ -189,6 +189,8 @@ pub const SHADERS: &[(&str, &str, &[&str])] = &[
     ("block", block::LENT.source, &["main"]),
     ("block", block::quads::STORAGE.source, &["main"]),
     ("block", block::quads::LENT.source, &["main"]),
+    ("block", block::batch::STORAGE.source, &["main"]),
+    ("block", block::batch::LENT.source, &["main"]),
     ("block", block::UNPACK.source, &["main"]),
     ("nm", nm::GEMM.source, &["main"]),
 ];
@@ -218,6 +220,8 @@ pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
     ("block", block::LENT_SUBGROUPS.source, &["main"]),
     ("block", block::quads::STORAGE_SUBGROUPS.source, &["main"]),
     ("block", block::quads::LENT_SUBGROUPS.source, &["main"]),
+    ("block", block::batch::STORAGE_SUBGROUPS.source, &["main"]),
+    ("block", block::batch::LENT_SUBGROUPS.source, &["main"]),
 ];
 
 /// A host struct that WGSL shares: its name there, its size, and its members' offsets.

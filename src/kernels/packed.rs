@@ -112,11 +112,6 @@ impl PackedParts<'_> {
     }
 }
 
-/// Whether these are blocks that are read 16 bytes at a time.
-fn is_by_quads(format: Format, dtype: Dtype) -> bool {
-    matches!(format, Format::Block { rows, cols } if block::quads::fit(rows, cols, dtype))
-}
-
 /// Bytes of workgroup memory that products need beside vectors.
 const STAGED_BESIDE: u32 = 4096;
 
@@ -171,25 +166,28 @@ impl Kernels {
             }
             return Ok(());
         }
-        let (specs, mut constants) = self.walking(matrix.format, matrix.dtype);
-        let mut rows = 4;
-        if is_by_quads(matrix.format, matrix.dtype) {
-            let bands = self.bands(matrix.format);
-            constants.push(("BANDS", bands.into()));
-            rows *= bands;
+        if let Format::Block { rows, cols } = matrix.format
+            && block::quads::fit(rows, cols, matrix.dtype)
+        {
+            let holds = Some(("WHOLE", matrix.cols.is_multiple_of(cols)));
+            for first in (0..columns).step_by(if columns > 1 { 4 } else { 1 }) {
+                let batch = if columns - first > 1 { 4 } else { 1 };
+                let (specs, constants, taken) = self.by_quads(rows, batch);
+                let workgroups = matrix.rows.div_ceil(taken);
+                let way = Way { specs, batch, staged: None, holds, workgroups, constants: &constants };
+                self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
+            }
+            return Ok(());
         }
+        let (specs, constants) = self.walking(matrix.format);
+        // Both weights of a group are a word of their own, which no row shares with another.
+        let paired = |keep| keep == 2 && matrix.dtype.size() == 2 && matrix.cols.is_multiple_of(2);
         let holds = match matrix.format {
-            // Both weights of a group are a word of their own, which no row shares with another.
-            Format::Nm { keep, of: 4 } if !self.tuning.simd => {
-                Some(("PAIRED", keep == 2 && matrix.dtype.size() == 2 && matrix.cols.is_multiple_of(2)))
-            }
-            Format::Block { cols, .. } if is_by_quads(matrix.format, matrix.dtype) => {
-                Some(("WHOLE", matrix.cols.is_multiple_of(cols)))
-            }
+            Format::Nm { keep, of: 4 } if !self.tuning.simd => Some(("PAIRED", paired(keep))),
             _ => None,
         };
         for first in 0..columns {
-            let workgroups = matrix.rows.div_ceil(rows);
+            let workgroups = matrix.rows.div_ceil(4);
             let way = Way { specs, batch: 1, staged: None, holds, workgroups, constants: &constants };
             self.multiply_by(to, matrix, way, (first, columns), [x, y], epilogue);
         }
@@ -197,7 +195,7 @@ impl Kernels {
     }
 
     /// How formats are multiplied that are walked along by four rows.
-    fn walking(&self, format: Format, dtype: Dtype) -> ([KernelSpec; 2], Vec<(&'static str, f64)>) {
+    fn walking(&self, format: Format) -> ([KernelSpec; 2], Vec<(&'static str, f64)>) {
         let lanes = self.tuning.lanes;
         let mut constants = vec![("WORKGROUP", f64::from(lanes))];
         let (mut subgroups, mut single) = (self.subgroups, self.is_one_subgroup(lanes));
@@ -221,8 +219,6 @@ impl Kernels {
             }
             (Format::Nm { .. }, false) => [nm::STORAGE, nm::LENT],
             (Format::Nm { .. }, true) => [nm::STORAGE_SUBGROUPS, nm::LENT_SUBGROUPS],
-            (_, false) if is_by_quads(format, dtype) => [block::quads::STORAGE, block::quads::LENT],
-            (_, true) if is_by_quads(format, dtype) => [block::quads::STORAGE_SUBGROUPS, block::quads::LENT_SUBGROUPS],
             (Format::Block { .. }, false) => [block::STORAGE, block::LENT],
             (Format::Block { .. }, true) => [block::STORAGE_SUBGROUPS, block::LENT_SUBGROUPS],
             (_, false) if columns => [bitmask::columns::STORAGE, bitmask::columns::LENT],
@@ -233,11 +229,22 @@ impl Kernels {
         (specs, constants)
     }
 
-    /// How many times four rows of blocks a workgroup takes. On software adapters two make blocks of 16 x 16 2.0 (f32) and 1.5 times
-    /// (bf16) as fast as one, and four 1.7 and 0.9 times: with one, memory is read in pieces that are too short.
-    fn bands(&self, format: Format) -> u32 {
-        let twice = self.tuning.simd && matches!(format, Format::Block { rows, .. } if rows.is_multiple_of(8));
-        if twice { 2 } else { 1 }
+    /// How blocks of so many rows are multiplied 16 bytes at a time, and by how many of them in a workgroup: on software adapters by
+    /// twice four where a block has them. That makes blocks of 16 x 16 2.0 (f32) and 1.5 times (bf16) as fast as four, and four times
+    /// four 1.7 and 0.9 times: by four, memory is read in pieces that are too short.
+    fn by_quads(&self, height: u32, batch: u32) -> ([KernelSpec; 2], Vec<(&'static str, f64)>, u32) {
+        let bands = if self.tuning.simd && height.is_multiple_of(8) { 2 } else { 1 };
+        let mut constants = vec![("WORKGROUP", f64::from(self.tuning.lanes)), ("BANDS", bands.into())];
+        if self.subgroups {
+            constants.push(("SINGLE", f64::from(u8::from(self.is_one_subgroup(self.tuning.lanes)))));
+        }
+        let specs = match (batch, self.subgroups) {
+            (1, false) => [block::quads::STORAGE, block::quads::LENT],
+            (1, true) => [block::quads::STORAGE_SUBGROUPS, block::quads::LENT_SUBGROUPS],
+            (_, false) => [block::batch::STORAGE, block::batch::LENT],
+            (_, true) => [block::batch::STORAGE_SUBGROUPS, block::batch::LENT_SUBGROUPS],
+        };
+        (specs, constants, 4 * bands)
     }
 
     /// The threads of a team that is one subgroup and so needs no workgroup memory, if there are such subgroups.

@@ -43,7 +43,7 @@ pub fn all() -> Vec<Case> {
         add("macko", 32, find("macko", &[x_is_staged]), &[shared[0], shared[1], ("TEAM", 32)]);
         add("bitmask", 16, find("bitmask", &["fn words_at", "storage, read> x:"]), &[lanes]);
         add("csr", 16, find("csr", &["fn pairs_at", "storage, read> x:"]), &[lanes]);
-        add("block", 8 * per_quad, find("block", &["storage, read> quads:", "storage, read> x:"]), &blocks);
+        add("block", 8 * per_quad, find("block", &["fn times(quad", "storage, read> x:"]), &blocks);
         let paired = ("PAIRED", u32::from(size == bf16_size));
         add("nm", 32, find("nm", &["fn fours_at", "storage, read> x:"]), &[lanes, ("KEEP", 2), ("OF", 4), paired]);
         add("gemm_wide", 16 * 64, find("gemm", &["fn outer("]), &[("WHOLE", 1)]);
