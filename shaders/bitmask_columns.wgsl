@@ -23,22 +23,35 @@ fn words_at(first: vec4u, w: u32) -> Words {
         vec4u(index[at.w], index[at.w + 1u], index[at.w + 2u], index[at.w + 3u]));
 }
 
-// The first `left` of them, and nothing kept in the others.
-fn cut(words: Words, left: u32) -> Words {
-    let there = vec4u(0u, 1u, 2u, 3u) < vec4u(left);
-    return Words(select(vec4u(), words.a, there), select(vec4u(), words.b, there), select(vec4u(), words.c, there),
-        select(vec4u(), words.d, there));
+// The same up to before word `end`, and nothing kept from there on.
+fn last_words(first: vec4u, w: u32, end: u32) -> Words {
+    let number = vec4u(w) + vec4u(0u, 1u, 2u, 3u);
+    let at = min(number, vec4u(end - 1u));
+    let there = number < vec4u(end);
+    return Words(
+        select(vec4u(), vec4u(index[first.x + at.x], index[first.x + at.y], index[first.x + at.z], index[first.x + at.w]), there),
+        select(vec4u(), vec4u(index[first.y + at.x], index[first.y + at.y], index[first.y + at.z], index[first.y + at.w]), there),
+        select(vec4u(), vec4u(index[first.z + at.x], index[first.z + at.y], index[first.z + at.z], index[first.z + at.w]), there),
+        select(vec4u(), vec4u(index[first.w + at.x], index[first.w + at.y], index[first.w + at.z], index[first.w + at.w]), there));
 }
 
-// The product of four columns, bit `bit` of four words whose first kept weight is number `n`, with these numbers of x. What is not kept
-// reads the next that is, as a neighbour does.
+// The product of four columns, bit `bit` of four words whose first kept weight is number `n`, with these numbers of x.
 fn times(words: vec4u, n: u32, bit: u32, x: vec4f) -> f32 {
     let counts = countOneBits(words);
     let two = n + counts.x + counts.y;
     let rank = vec4u(n, n + counts.x, two, two + counts.z) + countOneBits(words & vec4u(bit - 1u));
-    let weights = vec4f(value_of(rank.x), value_of(rank.y), value_of(rank.z), value_of(rank.w));
-    let products = select(vec4f(), weights * x, (words & vec4u(bit)) != vec4u());
+    let kept = (words & vec4u(bit)) != vec4u();
+    let at = select(vec4u(), rank, kept); // what is not kept reads the first
+    let products = select(vec4f(), vec4f(value_of(at.x), value_of(at.y), value_of(at.z), value_of(at.w)) * x, kept);
     return products.x + products.y + products.z + products.w;
+}
+
+// Column `c` of words `w` to `w` + 3 of four rows.
+fn all_times(words: Words, n: vec4u, w: u32, c: u32) -> vec4f {
+    let col = min(vec4u(32u * w + c) + vec4u(0u, 32u, 64u, 96u), vec4u(sizes.cols - 1u));
+    let x = vec4f(x_at(col.x), x_at(col.y), x_at(col.z), x_at(col.w));
+    let bit = 1u << c;
+    return vec4f(times(words.a, n.x, bit, x), times(words.b, n.y, bit, x), times(words.c, n.z, bit, x), times(words.d, n.w, bit, x));
 }
 
 fn total_of(words: vec4u) -> u32 {
@@ -53,25 +66,22 @@ fn product(workgroup: u32, local: u32, lane: Lane) {
     let rows = min(vec4u(row) + vec4u(0u, 1u, 2u, 3u), vec4u(sizes.rows - 1u));
     let masks = sizes.units + 1u + rows * words_per_row();
     let c = local % 32u;
-    let bit = 1u << c;
-    let last = vec4u(sizes.cols - 1u);
     var sums = vec4f();
     for (var tile = local / 32u; tile < sizes.stride; tile += WORKGROUP / 32u) {
         let first = rows * sizes.stride + tile;
         var n = vec4u(index[first.x], index[first.y], index[first.z], index[first.w]);
         let end = min(32u * tile + 32u, words_per_row());
-        var next = words_at(masks, 32u * tile);
-        for (var w = 32u * tile; w < end; w += 4u) {
-            let col = min(vec4u(32u * w + c) + vec4u(0u, 32u, 64u, 96u), last);
-            let x = vec4f(x_at(col.x), x_at(col.y), x_at(col.z), x_at(col.w));
-            var words = next;
-            // Past the end they are read, and go nowhere.
-            next = words_at(masks, w + 4u);
-            if w + 4u > end { words = cut(words, end - w); }
-            sums += vec4f(times(words.a, n.x, bit, x), times(words.b, n.y, bit, x), times(words.c, n.z, bit, x),
-                times(words.d, n.w, bit, x));
-            n += vec4u(total_of(words.a), total_of(words.b), total_of(words.c), total_of(words.d));
+        var w = 32u * tile;
+        if w + 4u <= end {
+            var next = words_at(masks, w);
+            for (; w + 4u <= end; w += 4u) {
+                let words = next;
+                next = words_at(masks, min(w + 4u, end - 4u));
+                sums += all_times(words, n, w, c);
+                n += vec4u(total_of(words.a), total_of(words.b), total_of(words.c), total_of(words.d));
+            }
         }
+        if w < end { sums += all_times(last_words(masks, w, end), n, w, c); }
     }
     let total = sum_lanes(sums, local, lane);
     for (var i = local; i < 4u; i += WORKGROUP) {

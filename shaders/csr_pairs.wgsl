@@ -8,8 +8,8 @@
 // Pairs number `p` of four rows whose entries are those from `begin` up to before `end`; what a row does not have counts nothing.
 struct Pairs { columns: vec4u, low: vec4f, high: vec4f, has_low: vec4<bool>, has_high: vec4<bool> }
 
-fn weights_at(p: u32) -> vec2f {
-    if SIZE == 4u { return vec2f(bitcast<f32>(values[2u * p]), bitcast<f32>(values[2u * p + 1u])); }
+fn weights_at(p: u32, end: u32) -> vec2f {
+    if SIZE == 4u { return vec2f(bitcast<f32>(values[2u * p]), bitcast<f32>(values[min(2u * p + 1u, max(end, 1u) - 1u)])); }
     return pair(values[p]);
 }
 
@@ -18,10 +18,10 @@ fn pairs_at(p: vec4u, begin: vec4u, end: vec4u) -> Pairs {
     let at = min(p, (max(end, vec4u(1u)) - 1u) / 2u);
     let first = sizes.units + 1u;
     let columns = vec4u(index[first + at.x], index[first + at.y], index[first + at.z], index[first + at.w]);
-    let a = weights_at(at.x);
-    let b = weights_at(at.y);
-    let c = weights_at(at.z);
-    let d = weights_at(at.w);
+    let a = weights_at(at.x, end.x);
+    let b = weights_at(at.y, end.y);
+    let c = weights_at(at.z, end.z);
+    let d = weights_at(at.w, end.w);
     let n = 2u * p;
     return Pairs(columns, vec4f(a.x, b.x, c.x, d.x), vec4f(a.y, b.y, c.y, d.y), (n >= begin) & (n < end), n + 1u < end);
 }

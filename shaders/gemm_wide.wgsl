@@ -115,8 +115,9 @@ fn main(
         tile[to + 2u][quad] = now[2];
         tile[to + 3u][quad] = now[3];
         workgroupBarrier();
-        // What is past the end goes nowhere.
-        next = fetch(weights, starts, start, col + 16u + 4u * turn);
+        // Past the end it is zeros, or the last step once more, and goes nowhere.
+        let following = select(col + 16u, min(col + 16u, sizes.cols - 16u), WHOLE);
+        next = fetch(weights, starts, start, following + 4u * turn);
         s = add(add(add(add(s, 0u, i, j), 1u, i, j), 2u, i, j), 3u, i, j);
         s = add(add(add(add(s, 4u, i, j), 5u, i, j), 6u, i, j), 7u, i, j);
         s = add(add(add(add(s, 8u, i, j), 9u, i, j), 10u, i, j), 11u, i, j);
