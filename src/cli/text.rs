@@ -170,6 +170,15 @@ pub fn bytes(bytes: f64) -> String {
     format!("{value:.decimals$} {}", units[unit])
 }
 
+/// Operations per second: `134.5 GFLOPS`, `60.6 TFLOPS`.
+pub fn flops(per_second: f64) -> String {
+    if per_second < 1e12 {
+        format!("{:.1} GFLOPS", per_second / 1e9)
+    } else {
+        format!("{:.1} TFLOPS", per_second / 1e12)
+    }
+}
+
 /// Seconds, more exactly where they are few.
 pub fn seconds(seconds: f64) -> String {
     if seconds < 1.0 { format!("{seconds:.3} s") } else { format!("{seconds:.1} s") }
@@ -223,6 +232,7 @@ mod tests {
             [bytes(999.0), bytes(1.744e9), bytes(99.96e6), bytes(999.9e3)],
             ["999 B", "1.74 GB", "100 MB", "1.00 MB"]
         );
+        assert_eq!([flops(134.46e9), flops(60_622.7e9)], ["134.5 GFLOPS", "60.6 TFLOPS"]);
         assert_eq!([magnitude(0.0), magnitude(0.0123), magnitude(448.0)], ["0", "0.0123", "448"]);
         assert_eq!([magnitude(1.5e-9), magnitude(f64::INFINITY), magnitude(f64::NAN)], ["1.5000e-9", "inf", "NaN"]);
     }

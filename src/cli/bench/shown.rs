@@ -18,10 +18,10 @@ pub fn shown(results: &Results) -> Result<String> {
     let marked = if roofs.spread > bench::STEADY { ", ~ not steady" } else { "" };
     writeln!(
         text,
-        "roofs: read {}/s, copy {}/s, {:.1} GFLOPS{marked}",
+        "roofs: read {}/s, copy {}/s, {}{marked}",
         bytes(roofs.read),
         bytes(roofs.copy),
-        roofs.fma / 1e9
+        text::flops(roofs.fma)
     )?;
     writeln!(text, "clock: {}; {}", results.clock, results.clock_why)?;
     writeln!(text, "knobs: {}\n", knobs(results))?;

@@ -19,7 +19,7 @@ pub fn page(results: &Results) -> Page {
         ("adapter", format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver)),
         ("read roof", format!("{}/s", bytes(roofs.read))),
         ("copy roof", format!("{}/s", bytes(roofs.copy))),
-        ("FMA roof", format!("{:.1} GFLOPS", roofs.fma / 1e9)),
+        ("FMA roof", text::flops(roofs.fma)),
         ("clock", results.clock.clone()),
         ("knobs", knobs(results).into()),
         ("products", results.cases.len().to_string()),
