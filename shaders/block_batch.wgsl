@@ -61,17 +61,14 @@ fn finish(sums: mat4x4f, row: u32, local: u32, lane: Lane) {
 fn product(workgroup: u32, local: u32, lane: Lane) {
     let row = 4u * BANDS * workgroup;
     if row >= sizes.rows { return; }
-    let first = index[row / HEIGHT];
-    let steps = (index[row / HEIGHT + 1u] - first) * STEPS;
-    let within = row % HEIGHT;
+    let blocks = blocks_of(row);
     var above = mat4x4f();
     var below = mat4x4f();
-    for (var i = local; i < steps; i += WORKGROUP) {
-        let n = first + i / STEPS;
-        let at = (n * HEIGHT + within) * WIDTH / PER + i % STEPS;
-        let x = x_from(column_of(n) * WIDTH + i % STEPS * ACROSS);
-        above = band(above, at, x);
-        if BANDS == 2u { below = band(below, at + 4u * WIDTH / PER, x); }
+    for (var i = local; i < blocks.steps; i += WORKGROUP) {
+        let s = step_of(blocks, i);
+        let x = x_from(s.col);
+        above = band(above, s.at, x);
+        if BANDS == 2u { below = band(below, s.at + BAND, x); }
     }
     finish(above, row, local, lane);
     if BANDS == 2u { finish(below, row + 4u, local, lane); }

@@ -43,13 +43,12 @@ fn band(at: u32, v: Eight) -> vec4f {
         times(quads[at], v), times(quads[at + STEPS], v), times(quads[at + 2u * STEPS], v), times(quads[at + 3u * STEPS], v));
 }
 
-// Step `i` of both bands, or of the one there is, whose first row is number `within` of its block.
-fn step(first: u32, within: u32, i: u32) -> mat2x4f {
-    let n = first + i / STEPS;
-    let at = (n * HEIGHT + within) * WIDTH / PER + i % STEPS;
-    let v = x_from(column_of(n) * WIDTH + i % STEPS * ACROSS);
-    if BANDS == 1u { return mat2x4f(band(at, v), vec4f()); }
-    return mat2x4f(band(at, v), band(at + 4u * WIDTH / PER, v));
+// Step `i` of both bands, or of the one there is.
+fn step(blocks: Blocks, i: u32) -> mat2x4f {
+    let s = step_of(blocks, i);
+    let v = x_from(s.col);
+    if BANDS == 1u { return mat2x4f(band(s.at, v), vec4f()); }
+    return mat2x4f(band(s.at, v), band(s.at + BAND, v));
 }
 
 fn finish(sums: vec4f, row: u32, local: u32, lane: Lane) {
@@ -62,22 +61,20 @@ fn finish(sums: vec4f, row: u32, local: u32, lane: Lane) {
 fn product(workgroup: u32, local: u32, lane: Lane) {
     let row = 4u * BANDS * workgroup;
     if row >= sizes.rows { return; }
-    let first = index[row / HEIGHT];
-    let steps = (index[row / HEIGHT + 1u] - first) * STEPS;
-    let within = row % HEIGHT;
+    let blocks = blocks_of(row);
     var i = local;
     if BANDS == 1u {
         var sums = vec4f();
-        for (; i + WORKGROUP < steps; i += 2u * WORKGROUP) {
-            sums += step(first, within, i)[0];
-            sums += step(first, within, i + WORKGROUP)[0];
+        for (; i + WORKGROUP < blocks.steps; i += 2u * WORKGROUP) {
+            sums += step(blocks, i)[0];
+            sums += step(blocks, i + WORKGROUP)[0];
         }
-        if i < steps { sums += step(first, within, i)[0]; }
+        if i < blocks.steps { sums += step(blocks, i)[0]; }
         finish(sums, row, local, lane);
         return;
     }
     var sums = mat2x4f();
-    for (; i < steps; i += WORKGROUP) { sums += step(first, within, i); }
+    for (; i < blocks.steps; i += WORKGROUP) { sums += step(blocks, i); }
     finish(sums[0], row, local, lane);
     before_sum();
     finish(sums[1], row + 4u, local, lane);

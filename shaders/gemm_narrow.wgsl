@@ -7,7 +7,6 @@
 // a row, go weight by weight.
 
 override VECTORS: u32 = 16u;    // 4, 8 or 16
-override PER: u32 = 16u / SIZE; // weights in 16 bytes
 
 struct Sums { a: mat4x4f, b: mat4x4f, c: mat4x4f, d: mat4x4f } // of four vectors each, a column of four rows for each
 

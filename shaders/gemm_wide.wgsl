@@ -35,7 +35,7 @@ fn fetch(weights: bool, starts: vec4u, first: u32, col: u32) -> Fetched {
     if WHOLE {
         let at = starts + vec4u(col);
         if weights {
-            let quad = at / vec4u(16u / SIZE);
+            let quad = at / vec4u(PER);
             return Fetched(quads[quad.x], quads[quad.y], quads[quad.z], quads[quad.w]);
         }
         let quad = at / vec4u(4u);

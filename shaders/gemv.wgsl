@@ -5,7 +5,6 @@
 // f32: four per thread and row with SIZE 4, then over threads. Rows that do not start on 16 bytes, and what is left of a
 // row, go weight by weight.
 
-override PER: u32 = 16u / SIZE; // weights in 16 bytes
 
 // 16 bytes of each of four rows; `starts` are in 16 bytes.
 fn step(starts: vec4u, k: u32) -> vec4f {

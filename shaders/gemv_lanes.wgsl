@@ -5,7 +5,6 @@
 // not: so x costs little, and less for eight rows than for four. Sums are f32: one per thread and row.
 
 override ALIGNED: bool = true;  // rows of weights start on 16 bytes
-override PER: u32 = 16u / SIZE; // weights in 16 bytes
 
 // 16 bytes of weights, times 8 numbers of x, or the first four.
 fn times(at: u32, v: vec4f, w: vec4f) -> f32 {

@@ -2,6 +2,7 @@
 
 override SIZE: u32 = 4u;       // bytes per weight: 2 or 4
 override BRAIN: bool = false;  // weights of 2 bytes are bf16, not f16
+override PER: u32 = 16u / SIZE; // weights in 16 bytes
 
 // The two weights of 2 bytes in a word, the lower half first.
 fn pair(word: u32) -> vec2f {

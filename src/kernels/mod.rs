@@ -84,6 +84,7 @@ mod scan;
 mod score;
 mod settle;
 mod several;
+mod shaders;
 mod sizes;
 mod specs;
 mod threshold;
@@ -108,6 +109,8 @@ pub use row::{NONZERO_BYTES, RowRule, WHOLE_WEIGHTS};
 pub use scale::ScaleRule;
 pub use scaled::Scaled;
 pub use settle::BOUNDARY_BYTES;
+#[doc(hidden)]
+pub use shaders::{Layout, SHADERS, SUBGROUP_SHADERS, layouts};
 pub use threshold::{CUT_BYTES, ThresholdRule, rounds, window_words};
 pub(crate) use threshold::{CutWords, cut_words};
 pub use view::MatrixView;
@@ -119,134 +122,6 @@ use wgpu::util::DeviceExt;
 
 use crate::gpu::{Kernel, KernelSpec, Tuning};
 use crate::{Error, Result};
-
-/// All shaders, for tests that parse and translate them: `(name, source, entry points)`.
-#[doc(hidden)]
-pub const SHADERS: &[(&str, &str, &[&str])] = &[
-    ("score", score::SPEC.source, &["main"]),
-    ("scale", scale::WHOLE.source, &["whole", "ragged"]),
-    ("random", random::SPEC.source, &["main"]),
-    ("pool", pool::NARROW.source, &["narrow", "wide", "strips"]),
-    ("pool", pool::COLUMNS.source, &["columns", "short_columns"]),
-    ("bracket", bracket::SAMPLE.source, &["sample", "place"]),
-    ("bracket", bracket::PLACE_NEAR.source, &["place_near"]),
-    ("histogram", histogram::SPEC.source, &["main"]),
-    ("histogram", histogram::NEAR.source, &["near"]),
-    ("threshold", threshold::SPEC.source, &["main"]),
-    ("threshold", threshold::NEAR.source, &["near", "clear"]),
-    ("mask", mask::SPEC.source, &["main"]),
-    ("mask", mask::NEAR.source, &["near"]),
-    ("settle", settle::FIND.source, &["find", "settle", "split"]),
-    ("settle", settle::SUM_PARTS.source, &["sum_parts", "find_part", "settle_all"]),
-    ("group", group::SPEC.source, &["main"]),
-    ("group", group::EACH.source, &["each"]),
-    ("group", group::NEAR.source, &["near"]),
-    ("row", row::SPEC.source, &["main", "whole"]),
-    ("row", row::APART.source, &["apart"]),
-    ("row", scaled::ROW.source, &["scaled_rows"]),
-    ("row", scaled::ROW_APART.source, &["apart"]),
-    ("row", scaled::LENT.source, &["apart"]),
-    ("bracket", scaled::SAMPLE.source, &["sample"]),
-    ("quota", quota::SPEC.source, &["main"]),
-    ("count", count::COUNT.source, &["count", "drain"]),
-    ("apply", apply::WHOLE.source, &["whole", "ragged"]),
-    ("gather", gather::SPEC.source, &["main"]),
-    ("gemv", gemv::SPEC.source, &["main"]),
-    ("gemm", gemm::SPEC.source, &["main"]),
-    ("gemm", gemm::NARROW.source, &["main"]),
-    ("gemm", gemm::WIDE.source, &["main"]),
-    ("scan", scan::SPEC.source, &["main"]),
-    ("lend", lend::SPEC.source, &["main"]),
-    ("ell", ell::COUNT.source, &["count", "measure", "fill"]),
-    ("ell", ell::STORAGE.source, &["main"]),
-    ("ell", ell::LENT.source, &["main"]),
-    ("ell", ell::UNPACK.source, &["main"]),
-    ("bitmask", bitmask::COUNT.source, &["count", "fill"]),
-    ("bitmask", bitmask::STORAGE.source, &["main"]),
-    ("bitmask", bitmask::LENT.source, &["main"]),
-    ("bitmask", bitmask::columns::STORAGE.source, &["main"]),
-    ("bitmask", bitmask::columns::LENT.source, &["main"]),
-    ("bitmask", bitmask::GEMM.source, &["main"]),
-    ("bitmask", bitmask::UNPACK.source, &["main"]),
-    ("csr", csr::COUNT.source, &["count", "fill"]),
-    ("csr", csr::STORAGE.source, &["main"]),
-    ("csr", csr::LENT.source, &["main"]),
-    ("csr", csr::pairs::STORAGE.source, &["main"]),
-    ("csr", csr::pairs::LENT.source, &["main"]),
-    ("csr", csr::UNPACK.source, &["main"]),
-    ("macko", macko::COUNT.source, &["count", "fill"]),
-    ("macko", macko::STORAGE.source, &["main"]),
-    ("macko", macko::LENT.source, &["main"]),
-    ("macko", macko::UNPACK.source, &["main"]),
-    ("ell", ell::STAGED.source, &["main"]),
-    ("nm", nm::FILL.source, &["fill"]),
-    ("nm", nm::STORAGE.source, &["main"]),
-    ("nm", nm::LENT.source, &["main"]),
-    ("nm", nm::fours::STORAGE.source, &["main"]),
-    ("nm", nm::UNPACK.source, &["main"]),
-    ("block", block::COUNT.source, &["count", "fill"]),
-    ("block", block::STORAGE.source, &["main"]),
-    ("block", block::LENT.source, &["main"]),
-    ("block", block::quads::STORAGE.source, &["main"]),
-    ("block", block::quads::LENT.source, &["main"]),
-    ("block", block::batch::STORAGE.source, &["main"]),
-    ("block", block::batch::LENT.source, &["main"]),
-    ("block", block::UNPACK.source, &["main"]),
-    ("nm", nm::GEMM.source, &["main"]),
-];
-
-/// Those that are used only where a device has subgroups.
-#[doc(hidden)]
-pub const SUBGROUP_SHADERS: &[(&str, &str, &[&str])] = &[
-    ("gemv", gemv::SUBGROUPS.source, &["main"]),
-    ("gemv_lanes", gemv::LANES.source, &["main"]),
-    ("gemm_lanes", gemm::LANES.source, &["main"]),
-    ("gemm_narrow", gemm::NARROW_SUBGROUPS.source, &["main"]),
-    ("bitmask", bitmask::STORAGE_SUBGROUPS.source, &["main"]),
-    ("bitmask", bitmask::LENT_SUBGROUPS.source, &["main"]),
-    ("bitmask", bitmask::columns::STORAGE_SUBGROUPS.source, &["main"]),
-    ("bitmask", bitmask::columns::LENT_SUBGROUPS.source, &["main"]),
-    ("csr", csr::STORAGE_SUBGROUPS.source, &["main"]),
-    ("csr", csr::LENT_SUBGROUPS.source, &["main"]),
-    ("csr", csr::pairs::STORAGE_SUBGROUPS.source, &["main"]),
-    ("csr", csr::pairs::LENT_SUBGROUPS.source, &["main"]),
-    ("macko", macko::STORAGE_SUBGROUPS.source, &["main"]),
-    ("macko", macko::LENT_SUBGROUPS.source, &["main"]),
-    ("macko", macko::STAGED.source, &["main"]),
-    ("nm", nm::STORAGE_SUBGROUPS.source, &["main"]),
-    ("nm", nm::fours::STORAGE_SUBGROUPS.source, &["main"]),
-    ("nm", nm::LENT_SUBGROUPS.source, &["main"]),
-    ("block", block::STORAGE_SUBGROUPS.source, &["main"]),
-    ("block", block::LENT_SUBGROUPS.source, &["main"]),
-    ("block", block::quads::STORAGE_SUBGROUPS.source, &["main"]),
-    ("block", block::quads::LENT_SUBGROUPS.source, &["main"]),
-    ("block", block::batch::STORAGE_SUBGROUPS.source, &["main"]),
-    ("block", block::batch::LENT_SUBGROUPS.source, &["main"]),
-];
-
-/// A host struct that WGSL shares: its name there, its size, and its members' offsets.
-#[doc(hidden)]
-pub type Layout = (&'static str, usize, Vec<(&'static str, usize)>);
-
-/// All of them, for the test that compares them with what shaders declare.
-#[doc(hidden)]
-pub fn layouts() -> Vec<Layout> {
-    vec![
-        view::ViewWords::layout(),
-        scale::ScaleWords::layout(),
-        random::RandomWords::layout(),
-        pool::PoolWords::layout(),
-        gather::GatherWords::layout(),
-        bracket::SampleWords::layout(),
-        bracket::WindowWords::layout(),
-        threshold::QuotaWords::layout(),
-        threshold::CutWords::layout(),
-        row::RowsWords::layout(),
-        quota::AskWords::layout(),
-        sizes::SizesWords::layout(),
-        scan::ScanWords::layout(),
-    ]
-}
 
 /// The member offsets of a struct that a shader shares, so that a test can hold both against each other.
 macro_rules! shared_layout {
